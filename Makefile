@@ -1,0 +1,53 @@
+# make report   install, simulate the demo operator, render the monthly edition
+# make test     what CI runs; make test-all also runs the slow tests
+# make lab      open the notebooks
+# make upgrade  pin the newest packages (needs uv)
+
+ENV := .venv
+BIN := $(ENV)/bin
+STAMP := $(ENV)/installed
+SUITABLE := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+# The first Python that fits. Override with `make PYTHON=/path/to/python report`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c "$(SUITABLE)" 2>/dev/null && { command -v $$p; break; }; done)
+
+.DEFAULT_GOAL := report
+.PHONY: report test test-all lab upgrade
+
+report: $(STAMP)
+	$(BIN)/cxresearch report monthly
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 2
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+# The stamp is written last, so an installation that was interrupted is taken up again.
+# First the pinned packages, checked against their hashes; then this project, which adds no package.
+$(STAMP): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || command -v uv >/dev/null || { \
+		echo "make: no Python 3.11 to 3.14 with venv found (Debian: apt install python3-venv); or name one: make PYTHON=/path/to/python" >&2; exit 2; }
+	@if command -v uv >/dev/null; then set -ex; \
+		uv venv --quiet --allow-existing $(if $(PYTHON),--python "$(PYTHON)") $(ENV); \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt; \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else set -ex; \
+		"$(PYTHON)" -m venv $(ENV); \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
+
+upgrade:
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+		--no-annotate --custom-compile-command "make upgrade" --extra test --group build pyproject.toml -o requirements.txt

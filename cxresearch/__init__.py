@@ -1,0 +1,61 @@
+"""cxresearch: how service quality, satisfaction and churn hang together, shown so that nobody is fooled.
+
+>>> import cxresearch as cx
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cxresearch import charts as charts
+    from cxresearch.claims import judge as judge
+    from cxresearch.data.simulation import simulate as simulate
+    from cxresearch.data.study import Study as Study
+    from cxresearch.data.study import open_study as open_study
+    from cxresearch.evidence.churn import churn_rate as churn_rate
+    from cxresearch.evidence.churn import explain_churn as explain_churn
+    from cxresearch.evidence.churn import leavers_by_level as leavers_by_level
+    from cxresearch.evidence.correlation import relate as relate
+    from cxresearch.evidence.importance import rank_drivers as rank_drivers
+    from cxresearch.evidence.measurement import reliability as reliability
+    from cxresearch.evidence.models import fit as fit
+    from cxresearch.evidence.scores import score as score
+    from cxresearch.finding import Finding as Finding
+    from cxresearch.report.ledger import open_ledger as open_ledger
+    from cxresearch.report.scorecard import open_scorecard as open_scorecard
+
+# the public names and where they live; imported when first asked for, so that `--help` answers at once
+_HOMES = {
+    "Finding": "cxresearch.finding",
+    "Study": "cxresearch.data.study",
+    "charts": "cxresearch.charts",
+    "churn_rate": "cxresearch.evidence.churn",
+    "explain_churn": "cxresearch.evidence.churn",
+    "fit": "cxresearch.evidence.models",
+    "judge": "cxresearch.claims",
+    "leavers_by_level": "cxresearch.evidence.churn",
+    "open_ledger": "cxresearch.report.ledger",
+    "open_scorecard": "cxresearch.report.scorecard",
+    "open_study": "cxresearch.data.study",
+    "rank_drivers": "cxresearch.evidence.importance",
+    "relate": "cxresearch.evidence.correlation",
+    "reliability": "cxresearch.evidence.measurement",
+    "score": "cxresearch.evidence.scores",
+    "simulate": "cxresearch.data.simulation",
+}
+__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604  (names are strings, made from the table above)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cxresearch' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
+    home = import_module(_HOMES[name])
+    return home if name == "charts" else getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

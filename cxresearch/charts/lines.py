@@ -1,0 +1,143 @@
+"""Rows of marks: a label, a point with its interval on a common scale, and the number printed at the right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from cxresearch.charts import frame
+from cxresearch.charts.lettering import wrapped
+from cxresearch.charts.theme import BOLD, COLOURS, TEXT_SIZE, WIDTH
+from cxresearch.finding import MEASURES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LABEL_INCHES, NOTE_INCHES = 1.7, 1.5
+MOST_LINES = 30  # a taller chart fits no page; what is left out is said, and stands in the table
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a chart: the record that it shows, how, and a second record as a small open mark below it."""
+
+    label: str
+    record: Mapping[str, Any]
+    note: str
+    colour: str = COLOURS["estimate"]
+    shape: Literal["point", "band", "bar"] = "point"
+    beside: Mapping[str, Any] | None = None
+    strong: bool = False
+
+
+def draw(lines: Sequence[Line], axis: str) -> Axes:
+    """All lines from the top, on one scale; a line without a number keeps its place, with a dash and its reason."""
+    from matplotlib import pyplot
+
+    shown = lines[:MOST_LINES]
+    texts = [(wrapped(line.label, LABEL_INCHES, TEXT_SIZE, weight=_weight(line)), _note(line)) for line in shown]
+    heights = [0.115 + 0.165 * (1 + max(text.count("\n") for text in pair)) for pair in texts]
+    _, ax = pyplot.subplots(figsize=(WIDTH, max(1.7, 1.0 + sum(heights))))
+    places = [sum(heights[:i]) + heights[i] / 2 for i in range(len(heights))]
+    ax.set_ylim(sum(heights), 0)  # in inches, so that marks are as thick in a chart of 3 rows as in one of 30
+    ax.set_yticks(places, [label for label, _ in texts])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ax.grid(axis="x")
+    records = [line.record for line in shown] + [line.beside for line in shown if line.beside]
+    _scale(ax, records, from_zero=any(line.shape == "bar" for line in shown))
+    for place, line, (_, note), label in zip(places, shown, texts, ax.get_yticklabels(), strict=True):
+        _mark(ax, place, line)
+        colour = _text_colour(line)
+        label.set(color=colour if line.strong else COLOURS["text"], fontweight=_weight(line))
+        ax.annotate(note, (1, place), (8, 0), ("axes fraction", "data"), "offset points", va="center",
+                    color=colour, fontweight=_weight(line), annotation_clip=False)  # fmt: skip
+    frame.name_below(ax, "; ".join(part for part in (axis, _more(len(lines) - len(shown))) if part))
+    return ax
+
+
+def _note(line: Line) -> str:
+    """Numbers stand on one line; a reason is wrapped, after a dash."""
+    if frame.values([line.record]):
+        return line.note
+    return wrapped(f"– {line.note}", NOTE_INCHES, TEXT_SIZE)
+
+
+def _weight(line: Line) -> int:
+    return BOLD if line.strong else 400
+
+
+def _text_colour(line: Line) -> str:
+    if line.strong:
+        return COLOURS["changed_text"]
+    return COLOURS["text"] if frame.values([line.record]) else COLOURS["quiet"]
+
+
+def _more(rest: int) -> str:
+    return f"{rest} more {'rows stand' if rest > 1 else 'row stands'} in the table" if rest else ""
+
+
+def _mark(ax: Axes, place: float, line: Line) -> None:
+    low, high, estimate = (line.record[name] for name in ("conf_low", "conf_high", "estimate"))
+    if line.shape == "band" and low is not None and high is not None:
+        ax.barh(place, high - low, 0.09, low, color=line.colour, zorder=2)
+    elif line.shape == "bar" and estimate is not None:
+        ax.barh(place, estimate, 0.2, color=COLOURS["fill"], zorder=2)
+        _interval(ax, place, line.record, line.colour, size=5)
+    else:
+        _interval(ax, place, line.record, line.colour)
+    if line.beside is not None:
+        _interval(ax, place + 0.075, line.beside, COLOURS["crude"], size=4, hollow=True)
+
+
+def _interval(
+    ax: Axes, y: float, record: Mapping[str, Any], colour: str, size: float = 7, hollow: bool = False
+) -> None:
+    if record["conf_low"] is not None and record["conf_high"] is not None:
+        ends = [max(record["conf_low"], ax.get_xlim()[0]), record["conf_high"]]  # 0 has no place on a log scale
+        ax.hlines(y, *ends, color=colour, linewidth=1 if hollow else 2, zorder=3)
+    if record["estimate"] is not None:
+        face = COLOURS["paper"] if hollow else colour
+        ax.plot([record["estimate"]], [y], "o", color=colour, markerfacecolor=face, markersize=size, zorder=4)
+
+
+def _scale(ax: Axes, records: Sequence[Mapping[str, Any]], from_zero: bool) -> None:
+    """Fit the scale to the numbers and to where no difference lies; logarithmic for ratios; bare without numbers."""
+    measure = records[0]["measure"]
+    ratio = MEASURES[measure].scale == "log"
+    at = 0.0 if from_zero else frame.neutral(measure)
+    numbers = [value for value in frame.values(records) if value > 0 or not ratio]
+    if not numbers:
+        ax.set_xticks([])
+        return
+    if at is not None:
+        ax.axvline(at, color=COLOURS["zero"], linewidth=1, zorder=1)
+        numbers.append(at)
+    low, high = min(numbers), max(numbers)
+    if ratio:
+        _log_scale(ax, low, high)
+    else:
+        room = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
+        ax.set_xlim(low if from_zero and low == 0 else low - room, high + room)
+        _ticks(ax)
+
+
+def _ticks(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _log_scale(ax: Axes, low: float, high: float) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    room = max(1.03, (high / low) ** 0.05)
+    ax.set_xscale("log")
+    ax.set_xlim(low / room, high * room)
+    ax.xaxis.set_minor_locator(NullLocator())
+    if high / low < 8:
+        _ticks(ax)
+    else:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 50 else (1,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,0 +1,86 @@
+"""Figures of a notebook as SVG with title, caption and alternative text, instead of PNG without."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cxresearch.charts.theme import FONT_STACK, themed, use
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MARK = "_cxresearch_figures"  # on the shell that shows figures our way
+SVG_MIME = "image/svg+xml"
+_NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+_FONTS = ", ".join(f"'{name}'" for name in FONT_STACK)
+_LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
+
+
+def install() -> None:
+    """Show every figure of this notebook as SVG with its words. Does nothing outside IPython; may be called twice.
+
+    The hook is the one that IPython asks first (`_ipython_display_`): the inline backend sets the formatters of
+    each image type anew whenever it starts, and so would undo an SVG formatter.
+    """
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None or getattr(shell, _MARK, False):
+        return
+    use()
+    shell.display_formatter.ipython_display_formatter.for_type_by_name("matplotlib.figure", "Figure", _display)
+    setattr(shell, _MARK, True)
+
+
+def _display(figure: Figure) -> None:
+    """Publish a figure once: it is closed, so the inline backend does not show it again at the end of the cell."""
+    from IPython.display import publish_display_data
+    from matplotlib import pyplot
+
+    data, metadata = bundle(figure)
+    publish_display_data(data, metadata)
+    pyplot.close(figure)
+
+
+def bundle(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A figure as display data and metadata: the SVG with its words, and the alternative text for plain readers."""
+    from cxresearch.charts.dressing import worn
+
+    words = worn(figure)
+    said = {"alt": words.alt, "caption": words.caption, "title": words.title}
+    return {SVG_MIME: svg(figure), "text/plain": words.alt}, {SVG_MIME: said}
+
+
+def svg(figure: Figure) -> str:
+    """A figure as one lean SVG element, the same bytes on every run."""
+    drawn = io.StringIO()
+    with themed():
+        figure.savefig(drawn, format="svg", metadata=_NO_METADATA)
+    return _lean(drawn.getvalue())
+
+
+def _lean(text: str) -> str:
+    """Drop what an SVG inside a page does not need; round coordinates to a hundredth of a point.
+
+    Numbers are rounded in paths only: rounding a transform moves whole labels. The style sheet of Matplotlib would
+    hold for every element of the page, so it becomes two attributes.
+    """
+    text = _NOT_XML.sub("", text[text.index("<svg") :])
+    text = re.sub(r"<style type=\"text/css\">.*?</style>", "", text, count=1, flags=re.S)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
+    text = text.replace("<svg ", '<svg stroke-linejoin="round" stroke-linecap="butt" ', 1)
+    text = re.sub(r'(?<= d=")[^"]*', lambda path: " ".join(_LONG_NUMBER.sub(_short, path[0]).split()), text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*"', "", text)
+    text = text.replace(_FONTS, f"{_FONTS}, sans-serif")
+    text = re.sub(r"<defs>\s*</defs>", "", text)
+    return re.sub(r">\s*\n\s*<", ">\n<", text).strip() + "\n"
+
+
+def _short(found: re.Match[str]) -> str:
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")

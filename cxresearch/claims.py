@@ -1,0 +1,305 @@
+"""Claims: what the trade press says, the regions in which it would be true, and the one rule that judges.
+
+*Supported*: the 99 % interval lies wholly inside the region. *Refuted*: wholly outside. Else *undecided*. *Not
+estimable*: there is no interval to judge by. Regions and their reasons are policy and stand in `claims.toml`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import html
+import math
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cxresearch.errors import UsageError
+from cxresearch.finding import MEASURES, Finding, interval_at, number
+
+REGISTER = Path(__file__).with_suffix(".toml")
+VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
+LEVEL = 0.99  # of verdict intervals; all others are at 95 %
+VERDICTS = ("supported", "refuted", "undecided", "not_estimable")
+KINDS = ("claim", "premise", "advice", "vendor")
+ABOUT = ("effect", "distribution", "measurement")
+UNANSWERED = "no notebook answers it yet"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One estimand of a claim and the region in which the claim holds; an open side is None."""
+
+    name: str
+    label: str
+    measure: str
+    unit: str
+    low: float | None
+    high: float | None
+    needs: tuple[str, ...]
+    reason: str
+
+    @property
+    def region(self) -> str:
+        """The region in words: `at most −3.0`, `0.70 to 0.90`."""
+        decimals = MEASURES[self.measure].decimals
+        if self.low is None:
+            return f"at most {number(self.high, decimals)}"
+        if self.high is None:
+            return f"at least {number(self.low, decimals)}"
+        return f"{number(self.low, decimals)} to {number(self.high, decimals)}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement, who made it, what it is about, and its parts."""
+
+    id: str
+    statement: str
+    kind: str
+    about: str
+    source: str
+    notebook: str
+    combine: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict of one part of a claim: the judged number at 99 %, the region, and at which margin it would flip."""
+
+    claim: str
+    part: str
+    label: str
+    statement: str
+    kind: str
+    about: str
+    source: str
+    notebook: str
+    low: float | None
+    high: float | None
+    unit: str
+    verdict: str
+    reason: str
+    measure: str
+    estimate: float | None = None
+    conf_low: float | None = None
+    conf_high: float | None = None
+    conf_level: float | None = LEVEL
+    n: int | None = None
+    flips_at: str = ""
+    finding: str = ""
+    outcome: str = ""
+    term: str | None = None
+    group: str = "all"
+    model: str = ""
+    sentence: str = ""
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        text = f"{self.claim} ({self.part}): {self.sentence}"
+        return {VERDICT_MIME: asdict(self), "text/html": f"<p>{html.escape(text)}</p>", "text/plain": text}
+
+
+@functools.cache
+def register() -> Mapping[str, Claim]:
+    """Every claim by its id, in the order of the file."""
+    data = tomllib.loads(REGISTER.read_text(encoding="utf-8"))
+    return {id: _claim(id, entry) for id, entry in data.items()}
+
+
+def policy_hash() -> str:
+    """A hash of the register: regions and reasons are policy, and a change of them is to be reported."""
+    return hashlib.sha256(REGISTER.read_bytes()).hexdigest()[:12]
+
+
+def _claim(id: str, entry: Mapping[str, Any]) -> Claim:
+    parts = tuple(
+        Part(
+            name=part["name"],
+            label=part["label"],
+            measure=part["measure"],
+            unit=part.get("unit", ""),
+            low=part.get("low"),
+            high=part.get("high"),
+            needs=tuple(part["needs"]),
+            reason=part["reason"],
+        )
+        for part in entry["parts"]
+    )
+    return Claim(id, entry["statement"], entry["kind"], entry["about"], entry["source"], entry["notebook"], entry.get("combine", "all-of"), parts)
+
+
+def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str) -> Verdict:
+    """The verdict of a part of a claim by one row of a finding, named by term, model, group, measure, outcome.
+
+    `part` may be left out where the claim has only one. The measure defaults to that of the part. A finding without
+    rows gives *not estimable*, naming what is missing. Raises UsageError for an unknown claim, part or row.
+    """
+    entry = _entry(claim)
+    asked = _part(entry, part)
+    base = _base(entry, asked)
+    if not len(finding.table):
+        return _not_estimable(base, finding.answer.removeprefix("Not estimable: ").rstrip("."), finding)
+    if "group" not in which:
+        which["group"] = "all"
+    wanted = {"measure": asked.measure, **which}
+    if not finding.rows(**wanted):
+        told = ", ".join(f"{k} {v}" for k, v in wanted.items() if k != "group" or v != "all")
+        return _not_estimable(base, f"this study gives no row with {told}", finding)
+    try:
+        record = finding.one(**wanted)
+    except LookupError as error:
+        raise UsageError(f"claim {claim}: {error}") from error
+    if record["measure"] != asked.measure:
+        raise UsageError(f"claim {claim}: part {asked.name} is about {asked.measure}, the row is {record['measure']}")
+    return _judged(base, asked, record, finding)
+
+
+def _entry(claim: str) -> Claim:
+    from difflib import get_close_matches
+
+    claims = register()
+    if claim not in claims:
+        close = get_close_matches(claim, claims, n=1)
+        raise UsageError(f"no claim {claim!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(claims)}"))
+    return claims[claim]
+
+
+def _part(entry: Claim, part: str | None) -> Part:
+    by_name = {p.name: p for p in entry.parts}
+    if part is None and len(by_name) == 1:
+        return entry.parts[0]
+    if part not in by_name:
+        raise UsageError(f"claim {entry.id} has no part {part!r}; it has {', '.join(by_name)}")
+    return by_name[part]
+
+
+def _base(entry: Claim, part: Part) -> dict[str, Any]:
+    return {
+        "claim": entry.id,
+        "part": part.name,
+        "label": part.label,
+        "statement": entry.statement,
+        "kind": entry.kind,
+        "about": entry.about,
+        "source": entry.source,
+        "notebook": entry.notebook,
+        "low": part.low,
+        "high": part.high,
+        "unit": part.unit,
+        "measure": part.measure,
+    }
+
+
+def _not_estimable(base: Mapping[str, Any], why: str, finding: Finding | None = None) -> Verdict:
+    sentence = f"{base['label']}: not estimable, {why}."
+    more = {"finding": finding.name} if finding is not None else {}
+    return Verdict(**base, verdict="not_estimable", reason=why, conf_level=None, sentence=sentence, **more)
+
+
+def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], finding: Finding) -> Verdict:
+    where = {k: record[k] for k in ("outcome", "term", "group", "model")} | {"finding": finding.name}
+    ends = interval_at(record, LEVEL)
+    if ends is None:
+        why = (record["effect_label"] or "the row has no interval").rstrip(".")
+        return Verdict(**base, **where, verdict="not_estimable", reason=why, conf_level=None, n=record["n"], sentence=f"{part.label}: not estimable, {why}.")
+    low, high = sorted(float(f"{end:.12g}") for end in ends)
+    verdict, reason = decide(low, high, part.low, part.high)
+    decimals = MEASURES[part.measure].decimals
+    told = f"{number(record['estimate'], decimals)} (99 % interval {number(low, decimals)} to {number(high, decimals)}, n = {record['n']:,})"
+    unit = f" {part.unit}" if part.unit else ""
+    return Verdict(
+        **base,
+        **where,
+        verdict=verdict,
+        reason=reason,
+        estimate=record["estimate"],
+        conf_low=low,
+        conf_high=high,
+        n=record["n"],
+        flips_at=_flips_at(verdict, low, high, part),
+        sentence=f"{part.label}: {told}{unit}; the claim holds for {part.region}: {verdict}{f' ({reason})' if reason else ''}.",
+    )
+
+
+def decide(conf_low: float, conf_high: float, low: float | None, high: float | None) -> tuple[str, str]:
+    """Verdict and reason of an interval against a region: the one rule.
+
+    Inside: supported. Wholly outside: refuted. Else undecided: `real-but-small` where the interval excludes no
+    difference and lies on the claim's side, `too-wide` where it does not.
+    """
+    bottom = -math.inf if low is None else low
+    top = math.inf if high is None else high
+    if bottom <= conf_low and conf_high <= top:
+        return "supported", ""
+    if conf_high < bottom or conf_low > top:
+        return "refuted", ""
+    claimed_side = (bottom > 0 and conf_low > 0) or (top < 0 and conf_high < 0)
+    return "undecided", "real-but-small" if claimed_side else "too-wide"
+
+
+def _flips_at(verdict: str, low: float, high: float, part: Part) -> str:
+    """At which margin the verdict would be another."""
+    decimals = MEASURES[part.measure].decimals
+    one_sided = part.low is None or part.high is None
+    if not one_sided:
+        return f"the interval runs from {number(low, decimals)} to {number(high, decimals)}"
+    near, far = (high, low) if part.low is None else (low, high)
+    if verdict == "supported":
+        return f"undecided with a margin beyond {number(near, decimals)}"
+    if verdict == "refuted":
+        return f"undecided with a margin short of {number(far, decimals)}"
+    return f"supported with a margin of {number(near, decimals)}, refuted beyond {number(far, decimals)}"
+
+
+def combine(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every claim of the register with its verdict, from the verdicts of parts that a run gave.
+
+    all-of: any part refuted refutes; all supported support; else a part that is not estimable makes the claim so,
+    and otherwise it is undecided. any-of: one supported supports; all refuted refute. A part that nobody judged
+    is not estimable.
+    """
+    given: dict[tuple[str, str], Mapping[str, Any]] = {(p["claim"], p["part"]): p for p in parts}
+    combined = []
+    for claim in register().values():
+        judged = [dict(given.get((claim.id, part.name)) or asdict(_not_estimable(_base(claim, part), UNANSWERED))) for part in claim.parts]
+        verdict, reason = _combined(claim.combine, judged)
+        combined.append(
+            {
+                "id": claim.id,
+                "statement": claim.statement,
+                "kind": claim.kind,
+                "about": claim.about,
+                "source": claim.source,
+                "notebook": claim.notebook,
+                "verdict": verdict,
+                "reason": reason,
+                "needs": sorted({column for part in claim.parts for column in part.needs}),
+                "parts": judged,
+            }
+        )
+    return combined
+
+
+def _combined(rule: str, parts: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
+    parts = list(parts)
+    by = {verdict: [p for p in parts if p["verdict"] == verdict] for verdict in VERDICTS}
+    if rule == "any-of":
+        if by["supported"]:
+            return "supported", ""
+        if len(by["refuted"]) == len(parts):
+            return "refuted", ""
+    else:
+        if by["refuted"]:
+            return "refuted", "" if len(parts) == 1 else _named(by["refuted"])
+        if len(by["supported"]) == len(parts):
+            return "supported", ""
+    if by["not_estimable"]:
+        return "not_estimable", "; ".join(dict.fromkeys(p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["not_estimable"]))
+    return "undecided", "; ".join(dict.fromkeys(p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["undecided"]))
+
+
+def _named(parts: Iterable[Mapping[str, Any]]) -> str:
+    return "; ".join(p["label"] for p in parts)

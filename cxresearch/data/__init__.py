@@ -1,0 +1,1 @@
+"""Data: from anybody's tables to one checked study."""

@@ -1,0 +1,264 @@
+"""Mappings (`data/*.toml`): which own table and column stands for which term of the field.
+
+A mapping is typed and closed: an unknown key, table or term is refused with the nearest that exists.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cxresearch.data import periods
+from cxresearch.data.terms import TABLES, nearest, table_terms
+from cxresearch.errors import UsageError
+from cxresearch.finding import MIN_CELL
+
+LEVELS = {
+    "customer": "customer_id",
+    "household": "household_id",
+    "site": "site_id",
+    "region": "region",
+}
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where the values of one term come from: an own column, an SQL expression, or the mean of several columns.
+
+    `missing` lists codes that mean "no answer"; `positive` is the level that counts as yes; `scale` gives the
+    ends of the own scale, which is then rescaled to 0 to 100; `reversed` flips an item between them.
+    """
+
+    term: str
+    column: str | None = None
+    sql: str | None = None
+    mean_of: tuple[str, ...] = ()
+    missing: tuple[Any, ...] = ()
+    positive: Any = None
+    scale: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Join:
+    """A second file that holds one row for each row of the first."""
+
+    file: str
+    on: str
+    sheet: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One own table: its file, the period it speaks of when it has no such column, and its columns."""
+
+    name: str
+    file: str
+    sheet: str | None = None
+    table: str | None = None
+    period: str | None = None
+    missing: tuple[Any, ...] = ()
+    join: Join | None = None
+    columns: MappingType[str, Column] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A study as it is written down: name, tables, levels of sharing, policy."""
+
+    path: Path
+    name: str
+    title: str
+    folder: Path
+    tables: MappingType[str, Table]
+    levels: tuple[str, ...] = ("customer",)
+    currency: str = ""
+    min_cell: int = MIN_CELL
+    enriched: bool = False
+    simulated: bool = False
+    source: str = ""
+    simulate: MappingType[str, Any] | None = None
+
+
+class _Reader:
+    """Reads typed keys of one TOML table and refuses the ones that nobody asked for."""
+
+    def __init__(self, data: dict[str, Any], where: str, allowed: dict[str, type | tuple[type, ...]]) -> None:
+        self.data, self.where = data, where
+        for key, value in data.items():
+            if key not in allowed:
+                raise UsageError(f"{where}: unknown key {key!r}{nearest(key, list(allowed))}")
+            kinds = allowed[key] if isinstance(allowed[key], tuple) else (allowed[key],)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):  # type: ignore[arg-type]
+                wanted = " or ".join(kind.__name__ for kind in kinds)  # type: ignore[union-attr]
+                raise UsageError(f"{where}: {key} is {value!r}; it must be of type {wanted}")
+
+    def required(self, key: str) -> Any:
+        if key not in self.data:
+            raise UsageError(f"{self.where}: {key!r} is missing")
+        return self.data[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.data.get(key, default)
+
+
+def load(path: Path) -> Mapping:
+    """The mapping in a file, checked key by key; raises UsageError with file, place, and what is allowed."""
+    if not path.is_file():
+        there = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        has = f"; {path.parent.name}/ has {', '.join(there)}" if there else ""
+        raise UsageError(f"no study file {path.name!r}{has}")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name}: not valid TOML: {error}") from error
+    read = _Reader(
+        data,
+        path.name,
+        {
+            "name": str,
+            "title": str,
+            "folder": str,
+            "levels": list,
+            "currency": str,
+            "min_cell": int,
+            "enriched": bool,
+            "simulated": bool,
+            "source": str,
+            "simulate": dict,
+            "tables": dict,
+        },
+    )
+    levels = tuple(read.get("levels", ["customer"]))
+    for level in levels:
+        if level not in LEVELS:
+            raise UsageError(f"{path.name}: unknown level {level!r}{nearest(str(level), list(LEVELS))}")
+    name = read.required("name")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+        raise UsageError(f"{path.name}: name {name!r} must be lower-case letters, digits, - and _")
+    min_cell = read.get("min_cell", MIN_CELL)
+    if min_cell < MIN_CELL:
+        raise UsageError(f"{path.name}: min_cell is {min_cell}; a study may only raise it above {MIN_CELL}")
+    tables = read.required("tables")
+    if not {"panel", "surveys"} & set(tables):
+        raise UsageError(f"{path.name}: needs [tables.panel] or [tables.surveys], or both")
+    return Mapping(
+        path=path,
+        name=name,
+        title=read.get("title", name),
+        folder=_folder(read.get("folder", "."), path),
+        tables={table: _table(table, content, path.name) for table, content in tables.items()},
+        levels=levels,
+        currency=read.get("currency", ""),
+        min_cell=min_cell,
+        enriched=read.get("enriched", False),
+        simulated=read.get("simulated", False) or "simulate" in data,
+        source=read.get("source", ""),
+        simulate=_simulate(data["simulate"], path.name) if "simulate" in data else None,
+    )
+
+
+def _folder(text: str, path: Path) -> Path:
+    """The folder of the tables: relative to the mapping, with `${NAME}` taken from the environment."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise UsageError(
+                f"{path.name}: the environment variable {match[1]} is not set; set it to the folder that holds the tables"
+            )
+        return os.environ[match[1]]
+
+    # a variable names a folder as the user's shell sees it; anything else is relative to the mapping
+    if text.startswith("${"):
+        return Path(_VARIABLE.sub(value, text)).expanduser().absolute()
+    return (path.parent / text).absolute()
+
+
+def _simulate(data: dict[str, Any], where: str) -> MappingType[str, Any]:
+    _Reader(
+        data,
+        f"{where} [simulate]",
+        {"preset": str, "seed": int, "customers": int, "months": int, "sites": int, "last": str},
+    )
+    return data
+
+
+def _table(name: str, data: Any, where: str) -> Table:
+    if name not in TABLES:
+        raise UsageError(f"{where}: unknown table {name!r}{nearest(name, list(TABLES))}")
+    where = f"{where} [tables.{name}]"
+    read = _Reader(
+        data,
+        where,
+        {
+            "file": str,
+            "sheet": str,
+            "table": str,
+            "period": str,
+            "missing": list,
+            "join": dict,
+            "columns": dict,
+        },
+    )
+    if read.get("period") is not None:
+        periods.index(read.get("period"))
+    join = read.get("join")
+    if join is not None:
+        joined = _Reader(join, f"{where} join", {"file": str, "on": str, "sheet": str})
+        join = Join(joined.required("file"), joined.required("on"), joined.get("sheet"))
+    return Table(
+        name=name,
+        file=read.required("file"),
+        sheet=read.get("sheet"),
+        table=read.get("table"),
+        period=read.get("period"),
+        missing=tuple(read.get("missing", ())),
+        join=join,
+        columns={
+            term: _column(term, content, name, f"{where} columns") for term, content in read.get("columns", {}).items()
+        },
+    )
+
+
+def _column(term: str, data: Any, table: str, where: str) -> Column:
+    terms = table_terms(table)
+    if term not in terms:
+        raise UsageError(f"{where}: no term {term!r} in {table}{nearest(term, list(terms))}")
+    if isinstance(data, str):
+        return Column(term, column=data)
+    if not isinstance(data, dict):
+        raise UsageError(f"{where}: {term} must be a column's name or a table such as {{column = 'name'}}")
+    read = _Reader(
+        data,
+        f"{where} {term}",
+        {
+            "column": str,
+            "sql": str,
+            "mean_of": list,
+            "missing": list,
+            "positive": (str, int, float, bool),
+            "scale": list,
+        },
+    )
+    ways = [key for key in ("column", "sql", "mean_of") if key in data]
+    if len(ways) != 1:
+        raise UsageError(f"{where}: {term} needs exactly one of column, sql, mean_of; it has {', '.join(ways) or 'none'}")
+    scale = read.get("scale")
+    if scale is not None and (len(scale) != 2 or not scale[0] < scale[1]):
+        raise UsageError(f"{where}: {term}: scale must be two rising numbers, as [1, 5]")
+    if terms[term].kind == "flag" and "column" in data and "positive" not in data:
+        raise UsageError(f"{where}: {term} needs the level that means yes, as positive = 'Yes'")
+    return Column(
+        term,
+        column=read.get("column"),
+        sql=read.get("sql"),
+        mean_of=tuple(read.get("mean_of", ())),
+        missing=tuple(read.get("missing", ())),
+        positive=read.get("positive"),
+        scale=tuple(scale) if scale is not None else None,
+    )

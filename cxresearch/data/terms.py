@@ -1,0 +1,220 @@
+"""The words of the field: which columns a study may have, what they mean, in which unit and range.
+
+A term is defined once, here. Own columns are mapped to terms in `data/*.toml`; notebooks, findings and claims
+speak in terms only. Wording follows TM Forum and ITU-T where they have a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Literal
+
+Kind = Literal["number", "flag", "category", "id", "time"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One column of the field: its table, kind, unit, allowed range, role, and how it is spoken of.
+
+    `step` is the difference for which effects are reported ("per 10 points"); `exposure` names the term that a
+    count is met through; `items` are the answers that a composite is the mean of; `better` is +1 where more is
+    better for the customer, -1 where less is, 0 where neither; `shared` is the level at which the value is shared.
+    """
+
+    name: str
+    table: str
+    label: str
+    kind: Kind = "number"
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    role: str = ""
+    step: float = 1.0
+    better: int = 0
+    exposure: str | None = None
+    items: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    shared: str = "customer"
+
+    @property
+    def more(self) -> str:
+        """The step in words, as what is compared: `10 points more satisfaction`, `prepaid plan against none`."""
+        if self.kind == "flag":
+            return f"{self.label} against none"
+        unit = self.unit.partition(" (")[0]
+        if self.step != 1 and unit and not unit.endswith("s") and unit.isalpha() and not unit.isupper():
+            unit += "s"
+        if self.label.startswith(self.unit) and self.unit:
+            return f"{self.step:g} more {unit}"
+        return f"{self.step:g} {unit} more {self.label}"
+
+    @property
+    def step_label(self) -> str:
+        """The difference for which effects of this term are reported, in words: `per 10 points`."""
+        if self.kind == "flag":
+            return "yes against no"
+        amount = f"{self.step:g} " if self.step != 1 else ""
+        return f"per {amount}{self.unit or 'unit'}"
+
+
+def _panel() -> list[Term]:
+    def net(name: str, label: str, unit: str, better: int, step: float = 1.0, **more: object) -> Term:
+        return Term(name, "panel", label, unit=unit, role="network", better=better, step=step, shared="site", **more)  # type: ignore[arg-type]
+
+    return [
+        Term("customer_id", "panel", "customer", "id"),
+        Term("period", "panel", "month", "time"),
+        Term("account_id", "panel", "account", "id"),
+        Term("household_id", "panel", "household", "id"),
+        Term("site_id", "panel", "site", "id"),
+        Term("region", "panel", "region", "category", role="segments"),
+        Term("customer_type", "panel", "customer type", "category", role="segments"),
+        Term("age_band", "panel", "age band", "category", role="segments"),
+        Term("value_segment", "panel", "value segment", "category", role="segments", levels=("mass", "mid", "high")),
+        Term("needs_segment", "panel", "needs segment", "category", role="segments"),
+        Term("product_family", "panel", "product family", "category", role="segments"),
+        Term("plan_type", "panel", "plan type", "category", role="segments", levels=("postpaid", "prepaid")),
+        Term("prepaid", "panel", "prepaid plan", "flag", role="price"),
+        Term("loyalty_scheme", "panel", "member of a loyalty scheme", "flag", role="relationship"),
+        Term("contract_remaining_m", "panel", "months left of the contract", unit="month", low=0, role="relationship", step=12),
+        Term("tenure_m", "panel", "tenure", unit="month", low=0, high=600, role="relationship", step=12),
+        Term("handset_age_m", "panel", "age of the handset", unit="month", low=0, role="relationship", step=12),
+        Term("services_held", "panel", "services held", unit="service", low=0, role="relationship"),
+        Term("list_price", "panel", "list price", unit="money a month", low=0, role="price", step=10),
+        Term("discount", "panel", "discount", unit="money a month", low=0, role="price", step=10),
+        Term("rival_price_gap", "panel", "price above the nearest rival", unit="money a month", role="price", step=10),
+        Term("usage_calls", "panel", "calls made", unit="call", low=0, role="usage", step=100),
+        Term("usage_voice_min", "panel", "voice use", unit="minute", low=0, role="usage", step=100),
+        Term("usage_data_gb", "panel", "data use", unit="GB", low=0, role="usage", step=10),
+        net("availability", "availability", "share of time", +1, 0.01, low=0, high=1),
+        net("accessibility", "accessibility", "share of attempts", +1, 0.01, low=0, high=1),
+        net("retainability", "retainability", "share of calls", +1, 0.01, low=0, high=1),
+        net("throughput_mbps", "throughput", "Mbit/s", +1, 10.0, low=0),
+        net("latency_ms", "latency", "ms", -1, 10.0, low=0),
+        net("packet_loss", "packet loss", "share of packets", -1, 0.01, low=0, high=1),
+        net("outage_min", "outage", "minute", -1, 60.0, low=0),
+        net("mos", "speech quality (mean opinion score)", "point", +1, 1.0, low=1, high=5),
+        Term("call_failures", "panel", "failed calls", unit="failed call", low=0, role="network", better=-1, exposure="usage_calls"),
+        Term("blocked_calls", "panel", "blocked calls", unit="blocked call", low=0, role="network", better=-1, exposure="usage_calls"),
+        Term("order_days", "panel", "days from order to activation", unit="day", low=0, role="design", better=-1),
+        Term("bill_errors", "panel", "billing errors", unit="billing error", low=0, role="design", better=-1),
+        Term("plan_clarity", "panel", "clarity of the plan", unit="point", low=0, high=100, role="design", better=+1, step=10),
+        Term("contract_clarity", "panel", "clarity of the contract", unit="point", low=0, high=100, role="design", better=+1, step=10),
+        Term("wait_s", "panel", "wait for care", unit="second", low=0, role="operations", better=-1, step=60),
+        Term("fcr", "panel", "first-contact resolution", unit="share of contacts", low=0, high=1, role="operations", better=+1, step=0.1),
+        Term("transfers", "panel", "transfers", unit="transfer", low=0, role="operations", better=-1),
+        Term("tickets_open", "panel", "open tickets", unit="ticket", low=0, role="operations", better=-1),
+        Term("care_contacts", "panel", "contacts with care", unit="contact", low=0, role="operations", better=-1),
+        Term("revenue", "panel", "revenue", unit="money a month", role="money", step=10),
+        Term("margin", "panel", "margin", unit="money a month", role="money", step=10),
+        Term("churned", "panel", "leaving by the next period", "flag", role="churn"),
+        Term("churn_type", "panel", "kind of leaving", "category"),
+        Term("churn_destination", "panel", "rival left to", "category"),
+        Term("competitor_exposure", "panel", "exposure to rivals", unit="share", low=0, high=1),
+    ]
+
+
+def _surveys() -> list[Term]:
+    def items(stem: str, count: int, high: float, label: str) -> list[Term]:
+        return [
+            Term(f"{stem}_{i}" if stem not in ("sat", "trust") else f"{stem}{i}", "surveys", f"{label}, item {i}",
+                 unit="point", low=1, high=high, role="items", better=+1)
+            for i in range(1, count + 1)
+        ]  # fmt: skip
+
+    def score(name: str, label: str, of: list[Term], role: str) -> Term:
+        return Term(name, "surveys", label, unit="points (0 to 100)", low=0, high=100, role=role, step=10, better=+1,
+                    items=tuple(item.name for item in of))  # fmt: skip
+
+    sat, trust = items("sat", 3, 10, "satisfaction"), items("trust", 3, 7, "trust")
+    dimensions = [
+        ("responsiveness", "rater_res", 4),
+        ("assurance", "rater_ass", 4),
+        ("tangibles", "rater_tan", 4),
+        ("empathy", "rater_emp", 5),
+        ("reliability", "rater_rel", 5),
+    ]
+    rater = [(name, items(stem, k, 7, name)) for name, stem, k in dimensions]
+    return [
+        Term("survey_id", "surveys", "survey", "id"),
+        Term("customer_id", "surveys", "customer", "id"),
+        Term("period", "surveys", "month", "time"),
+        Term("invited_at", "surveys", "invited at", "time"),
+        Term("answered_at", "surveys", "answered at", "time"),
+        Term("kind", "surveys", "kind of survey", "category", levels=("relationship", "transaction")),
+        Term("design_weight", "surveys", "design weight", unit="weight", low=0),
+        Term("recommend", "surveys", "likelihood to recommend", unit="points (0 to 10)", low=0, high=10, role="loyalty", better=+1),
+        Term("ces", "surveys", "ease (effort score)", unit="points (1 to 7)", low=1, high=7, role="effort", better=+1),
+        *sat,
+        score("satisfaction", "satisfaction", sat, "satisfaction"),
+        *trust,
+        score("trust", "trust", trust, "loyalty"),
+        *(item for _, of in rater for item in of),
+        *(score(name, name, of, "rater") for name, of in rater),
+        Term("perceived_quality", "surveys", "perceived quality", unit="points (0 to 100)", low=0, high=100, role="quality", step=10, better=+1),
+        Term("image", "surveys", "image", unit="points (0 to 100)", low=0, high=100, role="quality", step=10, better=+1),
+        Term("expectation", "surveys", "expectation", unit="points (0 to 100)", low=0, high=100, role="quality", step=10, better=+1),
+        Term("perceived_value", "surveys", "perceived value", unit="points (0 to 100)", low=0, high=100, role="quality", step=10, better=+1),
+        Term("loyalty", "surveys", "intended loyalty", unit="points (0 to 100)", low=0, high=100, role="loyalty", step=10, better=+1),
+        Term("marker_item", "surveys", "marker item", unit="point", low=1, high=7, role="marker"),
+    ]  # fmt: skip
+
+
+def _elsewhere() -> list[Term]:
+    """Columns of tables that claims ask for and that no notebook reads yet."""
+    return [
+        Term("offer_accepted", "interactions", "offer accepted", "flag"),
+        Term("resolved_first_contact", "interactions", "resolved at the first contact", "flag"),
+        Term("channel", "interactions", "channel", "category"),
+        Term("handle_s", "interactions", "handle time", unit="second", low=0),
+    ]
+
+
+def _register() -> dict[tuple[str, str], Term]:
+    terms = [*_panel(), *_surveys(), *_elsewhere()]
+    return {(term.table, term.name): term for term in terms}
+
+
+TERMS: Mapping[tuple[str, str], Term] = MappingProxyType(_register())
+TABLES: tuple[str, ...] = ("panel", "surveys", "interactions")
+KEYS = ("customer_id", "period")
+BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reversed(list(TERMS.values()))})
+ROLES: tuple[str, ...] = (
+    "satisfaction",
+    "quality",
+    "rater",
+    "loyalty",
+    "effort",
+    "network",
+    "design",
+    "operations",
+    "usage",
+    "price",
+    "relationship",
+    "segments",
+    "money",
+    "churn",
+)
+
+
+def term(name: str) -> Term:
+    """The term of that name; an error names the nearest one that exists."""
+    if name in BY_NAME:
+        return BY_NAME[name]
+    raise KeyError(f"no term {name!r}{nearest(name, list(BY_NAME))}")
+
+
+def table_terms(table: str) -> dict[str, Term]:
+    """The terms of one table by name."""
+    return {name: term for (of, name), term in TERMS.items() if of == table}
+
+
+def nearest(name: str, allowed: list[str]) -> str:
+    """`; did you mean 'x'?` where something allowed is close to the name, else what is allowed if short."""
+    close = get_close_matches(name, allowed, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; allowed: {', '.join(sorted(allowed))}" if 0 < len(allowed) <= 30 else ""

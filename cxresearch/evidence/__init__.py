@@ -1,0 +1,1 @@
+"""Evidence: a study in, a Finding out."""

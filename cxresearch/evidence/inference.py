@@ -1,0 +1,146 @@
+"""Inference: arrays in, numbers out. Intervals by jackknife over blocks, textbook intervals, false discovery."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from cxresearch.finding import MEASURES, Measure
+
+Array = NDArray[np.float64]
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with standard error, degrees of freedom, two-sided interval and p-value against zero.
+
+    Numbers that do not exist (no variation, one block) are None, never NaN.
+    """
+
+    estimate: float | None
+    std_error: float | None = None
+    df: float | None = None
+    conf_low: float | None = None
+    conf_high: float | None = None
+    p_value: float | None = None
+
+    def numbers(self) -> dict[str, float | None]:
+        """The interval as columns of a Finding."""
+        return dict(vars(self))
+
+
+NOTHING = Interval(None)
+
+
+def _fisher(value: Array | float) -> Array:
+    return np.arctanh(np.clip(value, -1 + 1e-15, 1 - 1e-15))
+
+
+def jackknife(full: float, left_out: Array, *, on: str | None = None, level: float = LEVEL) -> Interval:
+    """Interval of a smooth number from its values without one block each: t with B - 1 degrees of freedom.
+
+    `on` names the measure of the closed list on whose scale the interval is symmetric (Fisher's z for correlations,
+    the logit for shares). The standard error is on the own scale; the p-value is against a value of zero.
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 11; blocks are clusters.
+    """
+    values = np.asarray(left_out, dtype=float)
+    values = values[np.isfinite(values)]
+    if not math.isfinite(full):
+        return NOTHING
+    if len(values) < 2:
+        return Interval(float(full))
+    df = len(values) - 1
+    error = _jackknife_error(values)
+    half = float(stats.t.ppf(0.5 + level / 2, df))
+    p_value = 2 * float(stats.t.sf(abs(full) / error, df)) if error > 0 else None
+    scale = MEASURES[on] if on is not None else None
+    if scale is None or not _inside(scale, full, values):
+        return Interval(float(full), error, float(df), full - half * error, full + half * error, p_value)
+    middle = scale.forward(full)
+    spread = _jackknife_error(np.array([scale.forward(v) for v in values]))
+    if scale.scale == "fisher_z" and spread > 0:
+        p_value = 2 * float(stats.t.sf(abs(middle) / spread, df))
+    return Interval(float(full), error, float(df), scale.back(middle - half * spread), scale.back(middle + half * spread), p_value)
+
+
+def _inside(scale: Measure, full: float, values: Array) -> bool:
+    """Whether the scale is defined for all values."""
+    lowest, highest = min(full, values.min()), max(full, values.max())
+    limits = {"fisher_z": (-1.0, 1.0), "logit": (0.0, 1.0), "log": (0.0, math.inf)}.get(scale.scale, (-math.inf, math.inf))
+    return limits[0] < lowest and highest < limits[1]
+
+
+def _jackknife_error(values: Array) -> float:
+    blocks = len(values)
+    return math.sqrt((blocks - 1) / blocks * float(((values - values.mean()) ** 2).sum()))
+
+
+def pearson_interval(r: float, n: int, given: int = 0, level: float = LEVEL) -> Interval:
+    """Textbook interval of a (partial) Pearson correlation: Fisher's z, n - 3 - k; p by t with n - 2 - k.
+
+    Source: Fisher (1921, 1924); as R's cor.test and, for the p-value of partial ones, ppcor recomputed with t.
+    """
+    df = n - 2 - given
+    if not math.isfinite(r) or df < 1:
+        return NOTHING if not math.isfinite(r) else Interval(r)
+    p_value = 2 * float(stats.t.sf(abs(r) * math.sqrt(df / max(1 - r * r, 1e-300)), df))
+    return _z_interval(r, 1 / math.sqrt(n - 3 - given) if n - 3 - given > 0 else math.nan, p_value, level)
+
+
+def spearman_interval(rho: float, n: int, given: int = 0, level: float = LEVEL) -> Interval:
+    """Textbook interval of Spearman's rho: Bonett & Wright (2000), standard error sqrt((1 + rho²/2)/(n - 3)) of z."""
+    df = n - 2 - given
+    if not math.isfinite(rho) or df < 1:
+        return NOTHING if not math.isfinite(rho) else Interval(rho)
+    p_value = 2 * float(stats.t.sf(abs(rho) * math.sqrt(df / max(1 - rho * rho, 1e-300)), df))
+    error = math.sqrt((1 + rho * rho / 2) / (n - 3 - given)) if n - 3 - given > 0 else math.nan
+    return _z_interval(rho, error, p_value, level)
+
+
+def _z_interval(r: float, error: float, p_value: float, level: float) -> Interval:
+    if not math.isfinite(error):
+        return Interval(r, p_value=p_value)
+    middle, quantile = float(_fisher(r)), stats.norm.ppf(0.5 + level / 2)
+    low, high = math.tanh(middle - quantile * error), math.tanh(middle + quantile * error)
+    return Interval(r, error * (1 - r * r), None, float(low), float(high), p_value)
+
+
+def wald(estimate: float, std_error: float, df: float | None, level: float = LEVEL) -> Interval:
+    """Interval of an estimate with a standard error: normal, or t where degrees of freedom are given."""
+    if not (math.isfinite(estimate) and math.isfinite(std_error)):
+        return NOTHING if not math.isfinite(estimate) else Interval(estimate)
+    spread = stats.norm if df is None else stats.t(df)
+    quantile = float(spread.ppf(0.5 + level / 2))
+    p_value = 2 * float(spread.sf(abs(estimate) / std_error)) if std_error > 0 else None
+    return Interval(estimate, std_error, df, estimate - quantile * std_error, estimate + quantile * std_error, p_value)
+
+
+def clustered_error(influence: Array, clusters: NDArray[np.intp]) -> tuple[float, int]:
+    """Standard error of a mean-like number from the influence of each row, added up within clusters.
+
+    `influence` are the rows' shares of the estimate's error (they average to zero). Gives the error with the
+    factor G/(G - 1) and the number of clusters G. Source: Liang & Zeger (1986); Cameron & Miller (2015).
+    """
+    sums = np.bincount(clusters, weights=influence)
+    groups = int((np.bincount(clusters) > 0).sum())
+    if groups < 2:
+        return math.nan, groups
+    return math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(influence), groups
+
+
+def false_discovery(p_values: Sequence[float | None]) -> list[float | None]:
+    """Benjamini-Hochberg adjusted p-values over those that exist; missing ones stay missing."""
+    from statsmodels.stats.multitest import multipletests
+
+    there = [i for i, p in enumerate(p_values) if p is not None and math.isfinite(p)]
+    adjusted: list[float | None] = [None] * len(p_values)
+    if there:
+        for i, p in zip(there, multipletests([p_values[i] for i in there], method="fdr_bh")[1], strict=True):
+            adjusted[i] = float(p)
+    return adjusted

@@ -1,0 +1,387 @@
+"""Finding: the one result type of the house, and the words and scales that go with it.
+
+Page, paper, alt text, ledger and verdicts are all made from findings, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+FINDING_MIME = "application/vnd.cxresearch.finding+json"
+MIN_CELL = 10  # a row resting on fewer people is suppressed; a study may only raise it
+SIGNIFICANT_DIGITS = 12  # estimates are rounded once, here, so that files compare
+
+Design = Literal["descriptive", "associational", "adjusted", "quasi-experimental", "experimental"]
+DESIGNS: tuple[Design, ...] = (
+    "descriptive",
+    "associational",
+    "adjusted",
+    "quasi-experimental",
+    "experimental",
+)
+
+TEXT_COLUMNS = ("outcome", "term", "group", "model", "measure", "unit", "effect_label")
+NUMBER_COLUMNS = (
+    "estimate",
+    "std_error",
+    "df",
+    "conf_low",
+    "conf_high",
+    "conf_level",
+    "p_value",
+    "p_adjusted",
+    "effect",
+)
+COUNT_COLUMNS = ("n", "events", "clusters")
+COLUMNS = (
+    "outcome",
+    "term",
+    "group",
+    "model",
+    "measure",
+    "estimate",
+    "std_error",
+    "df",
+    "conf_low",
+    "conf_high",
+    "conf_level",
+    "p_value",
+    "p_adjusted",
+    "n",
+    "events",
+    "clusters",
+    "unit",
+    "effect",
+    "effect_label",
+)
+SUPPRESSED = ("estimate", "std_error", "df", "conf_low", "conf_high", "p_value", "p_adjusted", "n", "events", "effect")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of the closed list: how it is called, written and put on a scale with symmetric intervals."""
+
+    name: str
+    label: str
+    decimals: int
+    scale: Literal["identity", "fisher_z", "log", "logit"] = "identity"
+
+    def forward(self, value: float) -> float:
+        """Take a value to the scale on which its interval is symmetric."""
+        if self.scale == "fisher_z":
+            return math.atanh(max(-1 + 1e-15, min(1 - 1e-15, value)))
+        if self.scale == "log":
+            return math.log(value)
+        if self.scale == "logit":
+            return math.log(value / (1 - value))
+        return value
+
+    def back(self, value: float) -> float:
+        """Take a value back from the scale of `forward`."""
+        if self.scale == "fisher_z":
+            return math.tanh(value)
+        if self.scale == "log":
+            return math.exp(value)
+        if self.scale == "logit":
+            return 1 / (1 + math.exp(-value))
+        return value
+
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure("r", "correlation r", 2, "fisher_z"),
+        Measure("rho", "rank correlation rho", 2, "fisher_z"),
+        Measure("tau", "rank correlation tau", 2, "fisher_z"),
+        Measure("alpha", "reliability alpha", 3),
+        Measure("slope", "slope", 3),
+        Measure("share", "share", 2, "logit"),
+        Measure("rank", "rank", 0),
+        Measure("r2", "share of variance R²", 3),
+        Measure("r2_difference", "difference in R²", 3),
+        Measure("hazard_ratio", "hazard ratio", 2, "log"),
+        Measure("odds_ratio", "odds ratio", 2, "log"),
+        Measure("per_1000", "leavers per 1,000 customers", 1),
+        Measure("score", "score", 1),
+        Measure("difference", "difference", 1),
+        Measure("rate", "rate", 3),
+        Measure("tipping", "tipping point", 1),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """A doubt that stands in the result, with what to do about it."""
+
+    code: str
+    text: str
+
+
+def row(
+    *,
+    outcome: str,
+    measure: str,
+    term: str | None = None,
+    group: str = "all",
+    model: str = "crude",
+    unit: str = "",
+    conf_level: float = 0.95,
+    **numbers: Any,
+) -> dict[str, Any]:
+    """One row of a Finding's table; numbers that are left out are null."""
+    if measure not in MEASURES:
+        raise ValueError(f"no measure {measure!r}; it is one of {', '.join(MEASURES)}")
+    given: dict[str, Any] = dict.fromkeys(COLUMNS)
+    given.update(
+        outcome=outcome,
+        term=term,
+        group=group,
+        model=model,
+        measure=measure,
+        unit=unit,
+        conf_level=conf_level,
+    )
+    unknown = sorted(set(numbers) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
+    given.update(numbers)
+    return given
+
+
+def _rounded(value: Any) -> float | None:
+    """A float of twelve significant digits, or None where the value is no finite number."""
+    if value is None or value is pd.NA:
+        return None
+    number = float(value)
+    return float(f"{number:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(number) else None
+
+
+def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.DataFrame:
+    """Rows as the table of a Finding: fixed columns, null and never NaN, small groups suppressed."""
+    records = []
+    for given in rows:
+        record = {**dict.fromkeys(COLUMNS), **given}
+        count = record["n"]
+        if count is not None and not pd.isna(count) and 0 < count < min_cell:
+            record.update(dict.fromkeys(SUPPRESSED))
+            record["effect_label"] = f"suppressed: fewer than {min_cell} customers"
+        for name in NUMBER_COLUMNS:
+            record[name] = _rounded(record[name])
+        for name in COUNT_COLUMNS:
+            value = record[name]
+            record[name] = None if value is None or pd.isna(value) else int(value)
+        records.append(record)
+    frame = pd.DataFrame(records, columns=list(COLUMNS), dtype=object)
+    types = dict.fromkeys(TEXT_COLUMNS, "string") | dict.fromkeys(NUMBER_COLUMNS, "Float64")
+    types |= dict.fromkeys(COUNT_COLUMNS, "Int64")
+    return frame.astype(types)
+
+
+def number(value: Any, decimals: int = 2) -> str:
+    """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null."""
+    if value is None or pd.isna(value):
+        return "–"
+    text = f"{float(value):,.{decimals}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def written(record: Mapping[str, Any], *, n: bool = True) -> str:
+    """Estimate, interval and n of one row as text: `0.31 (95 % interval 0.28 to 0.34, n = 2,341)`."""
+    if record["estimate"] is None or pd.isna(record["estimate"]):
+        return record["effect_label"] if _given(record.get("effect_label")) else "not estimable"
+    decimals = MEASURES[record["measure"]].decimals
+    text = number(record["estimate"], decimals)
+    inside = []
+    if _given(record["conf_low"]) and _given(record["conf_high"]):
+        level = 100 * float(record["conf_level"])
+        low, high = number(record["conf_low"], decimals), number(record["conf_high"], decimals)
+        inside.append(f"{level:.0f} % interval {low} to {high}")
+    if n and _given(record["n"]):
+        inside.append(f"n = {int(record['n']):,}")
+    return f"{text} ({', '.join(inside)})" if inside else text
+
+
+def _given(value: Any) -> bool:
+    return value is not None and not pd.isna(value)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The answer to one question: a sentence, a tidy table, and what it rests on.
+
+    `answer` and `title` are worded no stronger than `design`. `table` has the columns `COLUMNS`, one row per
+    estimate. `periods` says which report periods were used, `sample` what was left out and why.
+    Shown in a notebook it is its sentence and a small table; as data it is `FINDING_MIME`.
+    """
+
+    name: str
+    question: str
+    estimand: str
+    design: Design
+    table: pd.DataFrame
+    method: str
+    sample: str
+    answer: str
+    title: str = ""
+    periods: str = ""
+    study: str = ""
+    caveats: tuple[Caveat, ...] = ()
+    shown: tuple[str, ...] = ("term", "group", "model", "estimate", "conf_low", "conf_high", "n")
+
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise ValueError(f"no design {self.design!r}; it is one of {', '.join(DESIGNS)}")
+        if tuple(self.table.columns) != COLUMNS:
+            raise ValueError("the table of a Finding is made by finding.tidy")
+
+    @property
+    def estimable(self) -> bool:
+        """Whether any row has an estimate."""
+        return bool(self.table["estimate"].notna().any())
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table as a plain DataFrame of your own: float and object columns, NaN where null."""
+        return self.table.astype(
+            dict.fromkeys(TEXT_COLUMNS, "object") | dict.fromkeys(NUMBER_COLUMNS + COUNT_COLUMNS, "float64")
+        )
+
+    def rows(self, **wanted: str | Sequence[str]) -> list[dict[str, Any]]:
+        """The rows whose columns equal what is wanted, as plain dicts with None where null."""
+        unknown = sorted(set(wanted) - set(COLUMNS))
+        if unknown:
+            raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
+        records = [{k: (None if pd.isna(v) else v) for k, v in r.items()} for r in self.table.to_dict("records")]
+        for name, value in wanted.items():
+            allowed = {value} if isinstance(value, str) else set(value)
+            records = [record for record in records if record[name] in allowed]
+        return records
+
+    def one(self, **wanted: str | Sequence[str]) -> dict[str, Any]:
+        """The single row that matches; an error names what stands in the table otherwise."""
+        records = self.rows(**wanted)
+        if len(records) == 1:
+            return records[0]
+        asked = ", ".join(f"{k}={v!r}" for k, v in wanted.items())
+        raise LookupError(f"{len(records)} rows of {self.name!r} match {asked}; name one by term, group, model, measure")
+
+    def only(self, **wanted: str | Sequence[str]) -> Finding:
+        """The same finding with only the rows that match: for a chart or a table of a part of it."""
+        return dataclasses.replace(self, table=tidy(self.rows(**wanted), min_cell=0))
+
+    def with_caveats(self, *more: Caveat) -> Finding:
+        """The same finding with further caveats, none twice."""
+        known = {caveat.code for caveat in self.caveats}
+        fresh = tuple(caveat for caveat in more if caveat.code not in known)
+        return dataclasses.replace(self, caveats=self.caveats + fresh)
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as plain data: what the report, the ledger and other tools read."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields["table"] = self.rows()
+        fields["caveats"] = [dataclasses.asdict(caveat) for caveat in self.caveats]
+        fields["shown"] = list(self.shown)
+        return fields
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Finding:
+        """The finding that `to_json` wrote."""
+        fields = dict(data)
+        fields["table"] = tidy(fields["table"], min_cell=0)
+        fields["caveats"] = tuple(Caveat(**caveat) for caveat in fields["caveats"])
+        fields["shown"] = tuple(fields["shown"])
+        return cls(**fields)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {FINDING_MIME: self.to_json(), "text/html": self._html(), "text/plain": self._text()}
+
+    def _text(self) -> str:
+        lines = [self.answer]
+        lines += [f"Caution ({caveat.code}): {caveat.text}" for caveat in self.caveats]
+        return "\n".join(lines)
+
+    def _html(self) -> str:
+        parts = [f"<p><strong>{html.escape(self.answer)}</strong></p>"]
+        head = "".join(f"<th>{html.escape(label)}</th>" for label in HEADINGS.values())
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in printed(self)
+        )
+        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        parts += [f"<p>Caution: {html.escape(caveat.text)}</p>" for caveat in self.caveats]
+        parts.append(f"<p><small>{html.escape(self.method)} {html.escape(self.sample)}</small></p>")
+        return "".join(parts)
+
+
+HEADINGS = {
+    "what": "What",
+    "model": "Model",
+    "group": "Group",
+    "measure": "Measure",
+    "estimate": "Estimate",
+    "interval": "Interval",
+    "n": "n",
+    "clusters": "Clusters",
+}
+
+
+def printed(finding: Finding) -> list[tuple[str, ...]]:
+    """The rows of a finding as they are printed, one text per heading of `HEADINGS`."""
+    lines = []
+    for record in finding.rows():
+        measure = MEASURES[record["measure"]]
+        what = f"{record['outcome']} ~ {record['term']}" if record["term"] else record["outcome"]
+        estimate = number(record["estimate"], measure.decimals)
+        if record["estimate"] is None:
+            estimate = record["effect_label"] or "not estimable"
+        interval = ""
+        if record["conf_low"] is not None and record["conf_high"] is not None:
+            low, high = (number(record[k], measure.decimals) for k in ("conf_low", "conf_high"))
+            interval = f"{low} to {high} ({100 * record['conf_level']:.0f} %)"
+        counts = [f"{record[k]:,}" if record[k] is not None else "" for k in ("n", "clusters")]
+        label = f"{measure.label}, {record['unit']}" if record["unit"] else measure.label
+        lines.append((what, record["model"], record["group"], label, estimate, interval, *counts))
+    return lines
+
+
+def interval_at(record: Mapping[str, Any], level: float) -> tuple[float, float] | None:
+    """The interval of a row at another level: the same standard error and t on the measure's own scale.
+
+    Returns None where the row has no interval. An interval that is not symmetric on that scale keeps its
+    two arms, each stretched by the ratio of the quantiles.
+    """
+    from scipy import stats
+
+    if any(record[k] is None for k in ("estimate", "conf_low", "conf_high", "conf_level")):
+        return None
+    measure = MEASURES[record["measure"]]
+    df = record["df"]
+    quantile = stats.norm.ppf if df is None else lambda q: stats.t.ppf(q, df)
+    stretch = float(quantile(0.5 + level / 2) / quantile(0.5 + record["conf_level"] / 2))
+    try:
+        middle, low, high = (measure.forward(record[k]) for k in ("estimate", "conf_low", "conf_high"))
+    except (ValueError, ZeroDivisionError):
+        middle, low, high = (record[k] for k in ("estimate", "conf_low", "conf_high"))
+        measure = dataclasses.replace(measure, scale="identity")
+    return measure.back(middle - stretch * (middle - low)), measure.back(middle + stretch * (high - middle))
+
+
+def dumps(data: Any) -> str:
+    """JSON with a fixed order of keys, so that equal findings give equal files."""
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")

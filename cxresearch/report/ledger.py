@@ -1,0 +1,100 @@
+"""The ledger: every number of a run as one tidy table, so that history and other tools read what was published.
+
+Its columns are those of a Finding and what the number rests on. A verdict is a row too: the judged number at the
+verdict's own interval, with `claim`, `part`, `verdict` and `reason`, which are null in all other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxresearch.claims import VERDICT_MIME
+from cxresearch.errors import UsageError
+from cxresearch.finding import COLUMNS, COUNT_COLUMNS, FINDING_MIME, NUMBER_COLUMNS
+from cxresearch.report.archive import ROOT
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SCHEMA_VERSION = "1"
+SCHEMA_KEY, POLICY_KEY = b"cxresearch.ledger", b"cxresearch.policy"
+RUN_COLUMNS = ("edition", "study", "period", "run", "notebook", "finding", "design", "method", "caveats")
+VERDICT_COLUMNS = ("claim", "part", "verdict", "reason")
+ALL_COLUMNS = RUN_COLUMNS + COLUMNS + VERDICT_COLUMNS
+JUDGED = ("outcome", "term", "group", "model", "measure", "estimate", "conf_low", "conf_high", "conf_level", "n")
+
+
+def displayed(notebook: Mapping[str, Any], mime: str) -> list[dict[str, Any]]:
+    """What a notebook showed of one kind, in the order of its cells."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    return [dict(output["data"][mime]) for output in outputs if mime in output.get("data", {})]
+
+
+def rows(name: str, notebook: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of one executed notebook: its findings, then its verdicts. `run` has edition, study, period, run."""
+    findings = displayed(notebook, FINDING_MIME)
+    # The same finding shown twice is one number, and a ledger that counts it twice is wrong.
+    unique = {finding["name"]: finding for finding in findings}
+    ledger = []
+    for finding in unique.values():
+        base = {**run, "notebook": name, **_source(finding)}
+        ledger += [{**base, **record} for record in finding["table"]]
+    for verdict in displayed(notebook, VERDICT_MIME):
+        base = {**run, "notebook": name, **_source(unique.get(verdict["finding"], {})), "finding": verdict["finding"]}
+        ledger.append({**base, **{k: verdict.get(k) for k in (*JUDGED, "unit", *VERDICT_COLUMNS)}})
+    return ledger
+
+
+def _source(finding: Mapping[str, Any]) -> dict[str, Any]:
+    codes = ";".join(caveat["code"] for caveat in finding.get("caveats", []))
+    return {"finding": finding.get("name"), **{k: finding.get(k) for k in ("design", "method")}, "caveats": codes}
+
+
+def _schema(policy: str) -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = dict.fromkeys(NUMBER_COLUMNS, pa.float64()) | dict.fromkeys(COUNT_COLUMNS, pa.int64())
+    fields = [pa.field(name, kinds.get(name, pa.string())) for name in ALL_COLUMNS]
+    return pa.schema(fields, metadata={SCHEMA_KEY: SCHEMA_VERSION.encode(), POLICY_KEY: policy.encode()})
+
+
+def write(ledger: Iterable[Mapping[str, Any]], path: Path, policy: str = "") -> None:
+    """The rows as a Parquet file, with the hash of the policy of its verdicts; equal rows give equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Shown order is reading order; nothing is sorted, nothing depends on the clock.
+    plain = [{name: row.get(name) for name in ALL_COLUMNS} for row in ledger]
+    pq.write_table(pa.Table.from_pylist(plain, schema=_schema(policy)), path, compression="zstd")
+
+
+def open_ledger(path: str | Path) -> pd.DataFrame:
+    """Every number of one run: a DataFrame with one row per estimate and per verdict, null where there is none.
+
+    `path` is a ledger file or the folder of a report; relative paths start at the project's root.
+    `.attrs["policy"]` is the hash of the policy that the verdicts rest on. Raises UsageError where it is neither.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = ROOT / path
+    file = file / "ledger.parquet" if file.is_dir() else file
+    if not file.is_file():
+        raise UsageError(f"no ledger at {path}; a ledger is the file ledger.parquet in the folder of a report")
+    try:
+        table = pq.read_table(file)
+    except pa.ArrowInvalid:
+        raise UsageError(f"{path} is no Parquet file, so it is no ledger") from None
+    about = table.schema.metadata or {}
+    version = about.get(SCHEMA_KEY, b"").decode()
+    if version != SCHEMA_VERSION:
+        kind = f"a ledger of version {version}" if version else "no ledger"
+        raise UsageError(f"{path} is {kind}; this release reads version {SCHEMA_VERSION}: make the report again")
+    types = {pa.string(): pd.StringDtype(), pa.float64(): pd.Float64Dtype(), pa.int64(): pd.Int64Dtype()}
+    frame = table.to_pandas(types_mapper=types.get)
+    frame.attrs["policy"] = about.get(POLICY_KEY, b"").decode()
+    return frame

@@ -1,0 +1,113 @@
+"""What a report will be, checked before any notebook starts: values, study, period and where it will lie."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from cxresearch.errors import UsageError
+from cxresearch.report import archive, edition, parameters
+from cxresearch.report.edition import Edition
+
+SET_BY_RUN = ("ledger", "previous")  # what the summary is told
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: values as texts of a command line, paths where they really lie."""
+
+    edition: Edition
+    command: tuple[str, ...]  # the words that name it: ("report", "monthly")
+    root: Path = archive.ROOT
+    values: Mapping[str, str] = field(default_factory=dict)
+    as_of: date | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request that was checked: every value of every notebook, the study, and where the report will lie."""
+
+    request: Request
+    values: Mapping[str, Mapping[str, Any]]  # by notebook
+    study: Any  # cxresearch.data.study.Preflight
+    folder: Path
+    previous: Path
+
+    @property
+    def command(self) -> str:
+        """The exact command that makes this report again."""
+        words = ["cxresearch", *self.request.command]
+        for name, text in {**self.request.values, "period": self.study.period}.items():
+            words += [f"--{name}", text] if name in ("data", "period") else ["-p", name, text]
+        if self.request.as_of:
+            words += ["--as-of", self.request.as_of.isoformat()]
+        if self.request.out:
+            words += ["-o", archive.from_root(self.request.out, self.request.root)]
+        return archive.without_home(shlex.join(words))
+
+
+def checked(request: Request, say: Say = lambda _: None) -> Plan:
+    """The plan of a request; raises UsageError (or NoData) for whatever does not exist or does not fit."""
+    from cxresearch.data.study import preflight
+
+    own = request.edition
+    forms = {name: parameters.read(edition.notebook(name, request.root), name) for name in own.all_notebooks}
+    values = _values(request, forms)
+    shared: dict[str, Any] = {}
+    for name in ("data", "period"):
+        shared[name] = next((v[name] for v in values.values() if name in v), None) or _default(forms, name)
+    say(f"checking {archive.from_root(request.root / shared['data'], request.root)}")
+    study = preflight(shared["data"], shared["period"], request.as_of.isoformat() if request.as_of else None)
+    for name, form in forms.items():
+        resolved = {"data": shared["data"], "period": study.period}
+        values[name] |= {key: value for key, value in resolved.items() if key in form}
+    folder, previous = _folders(request, study.period)
+    archive.refuse_foreign(folder, study.name)
+    return Plan(request, values, study, folder, previous)
+
+
+def _values(request: Request, forms: Mapping[str, Mapping[str, parameters.Parameter]]) -> dict[str, dict[str, Any]]:
+    """Every notebook's values: those of the edition, then those of the command line, each known to some notebook."""
+    everything: dict[str, parameters.Parameter] = {}
+    for form in forms.values():
+        everything |= {name: one for name, one in form.items() if name not in everything}
+    own = request.edition
+    where = f"the notebooks of edition {own.name!r}" if len(forms) > 1 else own.name
+    for name in [*own.parameters, *request.values]:
+        parameters.named(name, everything, where)
+        if name in SET_BY_RUN and own.summary:
+            raise UsageError(f"parameter {name!r} of {own.summary} is set by the run itself")
+    values = {}
+    for notebook, form in forms.items():
+        fixed = {name: value for name, value in own.parameters.items() if name in form}
+        typed = {name: parameters.parse(text, form[name]) for name, text in request.values.items() if name in form}
+        values[notebook] = parameters.check(fixed | typed, form, notebook)
+    return values
+
+
+def _default(forms: Mapping[str, Mapping[str, parameters.Parameter]], name: str) -> str:
+    for form in forms.values():
+        if name in form:
+            return str(form[name].default)
+    raise UsageError(f"no notebook here has the parameter {name!r}; a notebook names its study and its period")
+
+
+def _folders(request: Request, period: str) -> tuple[Path, Path]:
+    """Where the report of the period lies, and that of the period before."""
+    from cxresearch.data.periods import shift
+
+    before = shift(period, -1)
+    if request.out:
+        return request.out, request.out.parent / before
+    base = request.root / "reports" / request.edition.name
+    # other values are another report: the one that is published every month stays what it is
+    other = {name: value for name, value in request.values.items() if name not in ("data", "period")}
+    inner = archive.folder_name(other)
+    return base / period / inner, base / before / inner

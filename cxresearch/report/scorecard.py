@@ -1,0 +1,222 @@
+"""Scorecard: the front of a report, made from the ledger and the verdicts of its run alone."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxresearch import claims
+from cxresearch.finding import MEASURES, number
+from cxresearch.report.archive import ROOT
+from cxresearch.report.ledger import open_ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
+TILES_MIME = "application/vnd.cxresearch.tiles+json"
+NOTICE_MIME = "application/vnd.cxresearch.notice+json"
+MOST_ON_FRONT = 7
+WORDS = {"supported": "supported", "refuted": "refuted", "undecided": "undecided", "not_estimable": "not estimable"}
+UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Something that a report prints, as data of one MIME type and as text."""
+
+    mime: str
+    data: Mapping[str, Any]
+    text: str
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.text.splitlines())
+        return {self.mime: dict(self.data), "text/html": lines, "text/plain": self.text}
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """What the front page says: tiles, answer, changes, cautions, claims, and the columns that would open more."""
+
+    numbers: pd.DataFrame | None
+    claims: Sequence[Mapping[str, Any]]
+    previous: Mapping[str, str]
+
+    @property
+    def tiles(self) -> Shown:
+        """The headline numbers with their intervals."""
+        made = [tile for tile in (_tile(self.numbers, *wanted) for wanted in HEADLINES) if tile is not None]
+        return Shown(TILES_MIME, {"tiles": made}, "\n".join(f"{t['label']}: {t['value']} ({t['interval']})" for t in made) or UNREAD)
+
+    @property
+    def answer(self) -> Shown:
+        """How many claims hold, and the decided ones in a sentence each."""
+        counts = {v: sum(c["verdict"] == v for c in self.claims) for v in claims.VERDICTS}
+        if self.numbers is None:
+            return _notice("The answer", [UNREAD], "info")
+        listed = ", ".join(f"{counts[v]} {WORDS[v]}" for v in claims.VERDICTS)
+        lines = [f"Of {len(self.claims)} claims of the trade press, on this operator's own data: {listed}."]
+        lines += [f"{WORDS[c['verdict']].capitalize()}: “{c['statement']}”" for c in self.claims if c["verdict"] in ("supported", "refuted")]
+        return _notice("The answer", lines, "info")
+
+    @property
+    def changes(self) -> Shown:
+        """Which verdicts differ from the period before, and which headline numbers do."""
+        if not self.previous:
+            return _notice("What changed", ["There is no report of the period before to compare the verdicts with.", *self._moved()], "info")
+        lines = [f"{c['id']}: {WORDS[self.previous[c['id']]]} before, now {WORDS[c['verdict']]}." for c in self.claims if _changed(c, self.previous)]
+        return _notice("What changed", [*(lines or ["No verdict has changed since the period before."]), *self._moved()], "info")
+
+    def _moved(self) -> list[str]:
+        if self.numbers is None:
+            return []
+        lines = []
+        for record in _records(self.numbers, measure="difference", model="change"):
+            decimals = MEASURES["difference"].decimals
+            told = record["conf_low"] > 0 or record["conf_high"] < 0
+            low, high, change = (number(record[k], decimals) for k in ("conf_low", "conf_high", "estimate"))
+            name = NAMES.get(record["outcome"], record["outcome"])
+            word = "differs" if told else "no change told from zero"
+            lines.append(f"{name} since {record['term']}: {word}, {change} points (95 % interval {low} to {high}).")
+        return lines
+
+    @property
+    def cautions(self) -> Shown:
+        """What to be careful about: the doubts that touch this report, and what chance alone would give."""
+        codes = set()
+        if self.numbers is not None:
+            codes = {code for text in self.numbers["caveats"].dropna() for code in text.split(";") if code}
+        lines = [text for code, text in CAUTIONS.items() if code in codes]
+        judged = sum(p["conf_level"] is not None for c in self.claims for p in c["parts"])
+        if judged:
+            by_chance = number(judged * (1 - claims.LEVEL) / 2, 2)
+            lines.append(f"{judged} numbers were judged at 99 %: where the truth lies on the edge of its region, chance alone would give {by_chance} wrong verdicts.")
+        lines.append("These are associations in what the operator recorded, not effects: they say what to look at, not what a measure would bring.")
+        return _notice("What to be careful about", lines, "caution")
+
+    @property
+    def front(self) -> Shown:
+        """At most seven claims: decided first, then changed, then nearly decided."""
+        chosen = sorted((c for c in self.claims if c["verdict"] != "not_estimable" or _changed(c, self.previous)), key=self._order)[:MOST_ON_FRONT]
+        return self._claims("Which claims hold here", chosen, "front")
+
+    @property
+    def all(self) -> Shown:
+        """Every claim of the register."""
+        return self._claims("All claims", self.claims, "appendix")
+
+    def _order(self, claim: Mapping[str, Any]) -> tuple[int, int]:
+        return (0 if _changed(claim, self.previous) else 1, claims.VERDICTS.index(claim["verdict"]))
+
+    def _claims(self, title: str, chosen: Sequence[Mapping[str, Any]], level: str) -> Shown:
+        told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _sentence(c)} for c in chosen]
+        text = "\n".join(f"{c['id']} {WORDS[c['verdict']]}: {c['statement']}" for c in told)
+        intro = "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
+        return Shown(CLAIMS_MIME, {"title": title, "intro": intro, "claims": told, "level": level}, text or "No claim is judged.")
+
+    @property
+    def missing(self) -> Shown:
+        """The columns that would open most claims: a shopping list."""
+        wanted: dict[str, set[str]] = {}
+        for claim in self.claims:
+            for part in claim["parts"]:
+                for column in _missing_columns(claim, part):
+                    wanted.setdefault(column, set()).add(claim["id"])
+        order = sorted(wanted.items(), key=lambda item: (-len(item[1]), item[0]))
+        lines = [f"{column}: would open {', '.join(sorted(ids))}." for column, ids in order]
+        return _notice("Columns that would open more claims", lines or ["No claim waits for a column."], "info")
+
+
+NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
+HEADLINES = (
+    ("Satisfaction", "points of 100, of those who answered", {"outcome": "satisfaction", "measure": "score"}, 1, 1.0),
+    ("Net recommendation", "points, −100 to 100, of those who answered", {"outcome": "recommend", "measure": "score"}, 1, 1.0),
+    ("Leavers a month", "per 1,000 customers", {"finding": "churn_rate", "measure": "per_1000"}, 1, 1.0),
+    ("Answered the survey", "% of those invited", {"outcome": "response", "measure": "rate"}, 1, 100.0),
+)
+CAUTIONS = {
+    "nonresponse": "Scores are those of customers who answered; who answers may depend on the answer. The tipping points say how far the silent could be.",
+    "silent-leavers": "Leavers answer less: numbers that join satisfaction and leaving hold among those who answered.",
+    "confounded": "At least one crude correlation turns its sign when usage and price are held fixed: read the ladder, not the crude number.",
+    "reversed": "At least one correlation has another sign inside every segment than over all customers.",
+    "halo": "Ratings of one questionnaire move together: a part of every correlation between them is mood.",
+    "weak-split": "Shares of network, design and operations depend on how well each is measured: no budget should be split by them.",
+    "huge-n": "With so many customers even tiny correlations are told from zero: judge by size.",
+    "few-clusters": "Some intervals rest on few clusters.",
+    "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
+    "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",
+    "few-events": "Some questions have too few leavers to be answered.",
+    "missing-columns": "Some questions cannot be asked of this study: columns are missing.",
+}
+
+
+def open_scorecard(ledger: str = "", previous: str = "") -> Scorecard:
+    """The scorecard of a run, from its ledger; `previous` names the claims.json of the period before.
+
+    Paths are relative to the project's root. Without a ledger no claim is judged and the scorecard says so.
+    """
+    earlier = {}
+    if previous:
+        earlier = {c["id"]: c["verdict"] for c in json.loads((ROOT / previous).read_text(encoding="utf-8"))}
+    if not ledger:
+        return Scorecard(None, claims.combine([]), earlier)
+    told = json.loads((ROOT / Path(ledger)).with_name("claims.json").read_text(encoding="utf-8"))
+    return Scorecard(open_ledger(ledger), told, earlier)
+
+
+def _notice(title: str, items: Sequence[str], tone: str) -> Shown:
+    return Shown(NOTICE_MIME, {"title": title, "items": list(items), "tone": tone}, "\n".join([title, *items]))
+
+
+def _records(numbers: pd.DataFrame, **wanted: str) -> list[dict[str, Any]]:
+    rows = numbers[numbers["claim"].isna()]
+    for name, value in wanted.items():
+        rows = rows[rows[name] == value]
+    return [{k: (None if v != v or v is None else v) for k, v in r.items()} for r in rows.astype(object).where(rows.notna(), None).to_dict("records")]
+
+
+def _tile(numbers: pd.DataFrame | None, label: str, note: str, wanted: dict[str, str], decimals: int, factor: float) -> dict[str, str] | None:
+    found = _records(numbers, group="all", **wanted) if numbers is not None else []
+    if not found or found[0]["estimate"] is None:
+        return None
+    record = found[0]
+    value = number(factor * record["estimate"], decimals)
+    interval = ""
+    if record["conf_low"] is not None:
+        interval = f"95 % interval {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
+    changes = _records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change") if numbers is not None else []
+    return {"label": label, "value": value, "interval": interval, "change": _change(changes), "note": note}
+
+
+def _change(changes: Sequence[Mapping[str, Any]]) -> str:
+    if not changes or changes[0]["conf_low"] is None:
+        return ""
+    change = changes[0]
+    if change["conf_low"] <= 0 <= change["conf_high"]:
+        return f"no change told since {change['term']}"
+    sign = "+" if change["estimate"] > 0 else ""
+    return f"{sign}{number(change['estimate'], 1)} since {change['term']}"
+
+
+def _changed(claim: Mapping[str, Any], previous: Mapping[str, str]) -> bool:
+    return claim["id"] in previous and previous[claim["id"]] != claim["verdict"]
+
+
+def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, str]) -> str:
+    return f"{WORDS[previous[claim['id']]]} in the period before" if _changed(claim, previous) else ""
+
+
+def _sentence(claim: Mapping[str, Any]) -> str:
+    return " ".join(part["sentence"] for part in claim["parts"] if part["verdict"] != "not_estimable" or len(claim["parts"]) == 1)
+
+
+def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
+    """Columns that a part needs and that the study is known to lack."""
+    if part["verdict"] != "not_estimable":
+        return []
+    needs = next(p.needs for p in claims.register()[claim["id"]].parts if p.name == part["part"])
+    return [column for column in needs if column in part["reason"] or column.startswith("interactions.")]

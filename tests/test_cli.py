@@ -1,0 +1,199 @@
+"""The command line: one clear line for what does not fit, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+import tiny_project
+
+from cxresearch import cli
+from cxresearch.errors import CxError, KernelDied
+from cxresearch.report import run
+from cxresearch.report.plan import Request
+from cxresearch.report.run import Outcome
+
+HEAVY = ("pandas", "numpy", "matplotlib", "ibis", "duckdb", "nbconvert", "typst", "papermill", "scipy", "nbformat")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of two notebooks, one edition and one study; the command line takes it for its own."""
+    root = tiny_project.made(tmp_path / "project")
+    monkeypatch.setattr(cli, "ROOT", root)
+    tiny_project.stand_in_for_the_study(monkeypatch)
+    return root
+
+
+@pytest.fixture
+def requests(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[Request]:
+    """The requests that the command line made, each checked but not run."""
+    made: list[Request] = []
+
+    def take(request: Request, say: run.Say) -> Outcome:
+        run.checked(request, say)
+        made.append(request)
+        return Outcome(project / "reports" / "monthly" / "2026-10", ())
+
+    monkeypatch.setattr(run, "run_edition", take)
+    return made
+
+
+def complaint(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one error line."""
+    captured = capsys.readouterr()
+    errors = [line for line in captured.err.splitlines() if line.startswith("cxresearch: error: ")]
+    assert len(errors) == 1
+    assert errors[0] == captured.err.splitlines()[-1]
+    assert captured.out == ""
+    return errors[0].removeprefix("cxresearch: error: ")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["report", "--help"], ["--version"], ["report", "nonsense"], ["list"]])
+def test_answers_that_need_no_numbers_load_none(words: list[str]):
+    """Help, listings and refusals answer at once: no library of numbers, charts or kernels is imported."""
+    script = f"import sys\nfrom cxresearch.cli import main\ntry:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+    script += f"print('loaded', sorted(set(sys.modules) & set({HEAVY!r})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=cli.ROOT)
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["report", "montly"], "no edition 'montly' in reports/; did you mean 'monthly'?"),
+        (["run", "leaver"], "no notebook 'leaver' in notebooks/; did you mean 'leavers'?"),
+        (["params", "leaver"], "no notebook 'leaver' in notebooks/; did you mean 'leavers'?"),
+        (
+            ["report", "-p", "windw", "6"],
+            "no parameter 'windw' in the notebooks of edition 'monthly'; did you mean 'window'?",
+        ),
+        (["run", "leavers", "-p", "perod", "6"], "no parameter 'perod' in leavers; did you mean 'period'?"),
+        (["report", "-p", "window", "many"], "parameter 'window': 'many' is no whole number from 1 to 120"),
+        (["report", "-p", "window", "121"], "parameter 'window': 121 is no whole number from 1 to 120"),
+        (["report", "--period", "2026-10", "-p", "period", "2026-09"], "parameter 'period' is given twice"),
+        (["report", "--data", "x.toml", "-p", "data", "y.toml"], "parameter 'data' is given twice"),
+        (["report", "-p", "window", "6", "-p", "window", "7"], "parameter 'window' is given twice"),
+        (["report", "-p", "ledger", "x"], "parameter 'ledger' of summary is set by the run itself"),
+        (["report", "--as-of", "tomorrow"], "argument --as-of: 'tomorrow' is no date such as 2026-10-31"),
+        (["report", "--as-of", "2026-02-30"], "argument --as-of: '2026-02-30' is no day of the calendar"),
+        (["report", "--perio", "2026-10"], "unrecognized arguments: --perio"),
+        (["publish"], "invalid choice: 'publish'"),
+        (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_and_exit_2(
+    project: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """A wrong word stops before any notebook starts and says what was probably meant."""
+    monkeypatch.setattr(run, "_executed", lambda *_: pytest.fail("a notebook was started"))
+    assert cli.main(words) == 2
+    assert message in complaint(capsys)
+
+
+def test_values_reach_the_notebooks_that_have_them(requests: list[Request]):
+    """A parameter that only some notebooks have is given to those; the text arrives as it was typed."""
+    assert cli.main(["report", "-p", "window", "007", "-p", "segment", "NO", "--as-of", "2026-11-02"]) == 0
+    plan = run.checked(requests[0])
+    assert plan.values["leavers"] == {"segment": "NO", "window": 7, "data": "data/demo.toml", "period": "2026-10"}
+    assert plan.values["scores"] == {"segment": "NO", "data": "data/demo.toml", "period": "2026-10"}
+    assert requests[0].as_of == date(2026, 11, 2)
+
+
+def test_typed_paths_start_where_the_user_stands(
+    requests: list[Request], project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """From any folder, a typed path is found; a notebook's paths start at the project's root."""
+    monkeypatch.chdir(project / "notebooks")
+    assert cli.main(["report", "--data", "../data/demo.toml", "-o", "here"]) == 0
+    assert requests[0].values["data"] == "data/demo.toml"
+    assert requests[0].out == project / "notebooks" / "here"
+    monkeypatch.chdir("/")
+    assert cli.main(["report"]) == 0
+    assert run.checked(requests[1]).folder == project / "reports" / "monthly" / "2026-10"
+
+
+def test_other_values_are_another_report(requests: list[Request], project: Path):
+    """A report with values of its own lies inside that of the month, not in its place."""
+    assert cli.main(["report", "-p", "segment", "a/b c", "-p", "window", "6"]) == 0
+    assert run.checked(requests[0]).folder == project / "reports/monthly/2026-10/segment=a%2Fb c,window=6"
+
+
+def test_the_command_makes_the_same_report_again(requests: list[Request], monkeypatch: pytest.MonkeyPatch):
+    """The recorded command has the month itself for `latest`, and quotes what the shell would split."""
+    assert cli.main(["report", "-p", "segment", "small business", "--as-of", "2026-11-02"]) == 0
+    command = run.checked(requests[0]).command
+    assert command == "cxresearch report monthly -p segment 'small business' --period 2026-10 --as-of 2026-11-02"
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ('notebook = ["leavers"]', "reports/monthly.toml: no key 'notebook'; did you mean 'notebooks'?"),
+        ('notebooks = ["leaver"]', "no notebook 'leaver' in notebooks/; did you mean 'leavers'?"),
+        ('notebooks = ["leavers"]\nsummary = "leavers"', "notebook 'leavers' is named twice"),
+        ('notebooks = ["leavers"]\nformats = ["pfd"]', "no format 'pfd'; did you mean 'pdf'?"),
+        ('notebooks = "leavers"', "'notebooks' must be a list of texts"),
+        ("notebooks = []", "must name at least one notebook"),
+        ('notebooks = ["leavers"]\n[parameters]\nwindw = 6', "no parameter 'windw'"),
+        ('notebooks = ["leavers"]\n[parameters]\nwindow = "6"', "'6' is no whole number"),
+        ("notebooks = [", "reports/monthly.toml: "),
+    ],
+)
+def test_an_edition_is_held_to_its_words(project: Path, written: str, message: str, capsys: pytest.CaptureFixture[str]):
+    """A misspelt key or value in an edition is refused, not left out."""
+    (project / "reports" / "monthly.toml").write_text(written)
+    assert cli.main(["report"]) == 2
+    assert message in complaint(capsys)
+
+
+def test_listing_shows_what_there_is(project: Path, capsys: pytest.CaptureFixture[str]):
+    """Notebooks with their questions, editions with their titles, studies."""
+    assert cli.main(["list"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("leavers  Who leaves?", "monthly  The month", "data/demo.toml  Demo operator"):
+        assert line in shown
+
+
+def test_parameters_are_shown_as_a_form(project: Path, capsys: pytest.CaptureFixture[str]):
+    """Name, what is allowed, default and help of every parameter."""
+    assert cli.main(["params", "leavers"]) == 0
+    rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert ["window", "whole number from 1 to 120", "default 12", "periods to look back"] in cells
+
+
+def test_simulation_never_writes_over_data(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A folder that holds anything but a simulated operator is refused."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "panel.parquet").write_bytes(b"mine")
+    assert cli.main(["simulate", "-o", str(tmp_path / "own")]) == 2
+    assert "holds something that was not simulated" in complaint(capsys)
+    assert (tmp_path / "own" / "panel.parquet").read_bytes() == b"mine"
+
+
+def test_the_worst_error_is_the_exit_code(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each kind of failure has its own exit code; the most serious one wins."""
+    errors = (CxError("a"), KernelDied("b"))
+    monkeypatch.setattr(run, "run_edition", lambda *_: Outcome(project, errors))
+    assert cli.main(["report"]) == 138
+
+
+def test_an_interrupt_is_no_failure_of_ours(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C ends with 130 and without a traceback."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run_edition", interrupted)
+    assert cli.main(["report"]) == 130
+
+
+def test_python_dash_m_is_the_same(monkeypatch: pytest.MonkeyPatch):
+    """`python -m cxresearch` answers as `cxresearch` does."""
+    words = [sys.executable, "-m", "cxresearch", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=cli.ROOT)
+    assert done.stdout == f"cxresearch {cli.__version__}\n"

@@ -1,0 +1,202 @@
+"""The paper: tagged, the same bytes every time, and loud about what it cannot set."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import page as validator
+import pytest
+import typst
+from nbformat import v4
+from pypdf import PdfReader
+from report_sample import (
+    METADATA,
+    TILES,
+    book,
+    chapter,
+    chart,
+    claims,
+    code,
+    failed,
+    finding,
+    report,
+    shown,
+    shows,
+    verdict,
+)
+
+from cxresearch.errors import RenderError
+from cxresearch.report import document, fonts, paper
+from cxresearch.report.exporters import CxPDFExporter
+
+WILD = '<script>x</script> #link("a")[b] $x^2$ `tick` *b* _i_ =cmd()|x \\ @y //z ' + "w" * 90
+SCRIPTS = "हिन्दी العربية Ελληνικά кириллица"
+
+
+def compliant(pdf: bytes, folder: Path) -> bool:
+    path = folder / "paper.pdf"
+    path.write_bytes(pdf)
+    return bool(validator.validate_pdf(path, profile=validator.ValidationProfile.PDF_UA_1).is_compliant)
+
+
+def words(pdf: bytes) -> str:
+    """The text of a PDF without its line ends."""
+    told = " ".join(sheet.extract_text() for sheet in PdfReader(io.BytesIO(pdf)).pages)
+    return " ".join(told.replace("\u200b", "").replace("\u00a0", " ").split())
+
+
+def test_a_whole_report_can_be_read_aloud(tmp_path: Path) -> None:
+    """Front, chapters, a failed chapter, appendix and charts meet PDF/UA-1 without a warning."""
+    made = paper.render(document.read(report(("failed", failed()))))
+    assert made.warnings == ()
+    assert compliant(made.pdf, tmp_path)
+    assert made.pdf.count(b"/Lang")
+    assert b"/MarkInfo" in made.pdf
+
+
+AGAIN = """
+import hashlib, sys
+sys.path[:0] = [{tests!r}, {root!r}]
+from report_sample import report
+from cxresearch.report import document, paper
+print(hashlib.sha256(paper.render(document.read(report())).pdf).hexdigest())
+"""
+
+
+def test_two_processes_write_the_same_bytes() -> None:
+    """No clock, no random id, no font of the machine."""
+    tests = Path(__file__).parent
+    source = AGAIN.format(tests=str(tests), root=str(tests.parent))
+    other = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True).stdout.strip()
+    here = hashlib.sha256(paper.render(document.read(report())).pdf).hexdigest()
+    assert other == here
+
+
+def test_nothing_in_the_data_is_read_as_markup(tmp_path: Path) -> None:
+    """Typst, Markdown and HTML signs in values are printed as they are."""
+    notebook = book(
+        v4.new_markdown_cell(f"# {WILD}"),
+        code(shows(finding(answer=WILD, caveats=()))),
+        code(chart(alt=WILD, caption=WILD)),
+        code(shown({document.VERDICT_MIME: verdict(statement=WILD, sentence=WILD)})),
+    )
+    made = paper.render(document.read(notebook))
+    assert compliant(made.pdf, tmp_path)
+    told = words(made.pdf)
+    assert '<script>x</script> #link("a")[b] $x^2$ `tick` *b* _i_ =cmd()|x \\ @y //z' in told
+
+
+def test_other_scripts_survive_where_a_font_has_them(tmp_path: Path) -> None:
+    """Greek, Cyrillic and Arabic are shipped; Hindi comes from an installed Noto or is written out and said."""
+    made = paper.render(document.read(book(code(shows(finding(answer=SCRIPTS))))))
+    assert compliant(made.pdf, tmp_path)
+    told = words(made.pdf)
+    assert "Ελληνικά" in told
+    assert "кириллица" in told
+    installed = any("Devanagari" in file.name for file in fonts.installed_noto())
+    assert bool(made.warnings) is not installed
+
+
+def test_signs_without_a_font_are_written_out_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chinese as its code point, an emoji by its name, in text and chart, and a note in the paper."""
+    monkeypatch.setattr(fonts, "installed_noto", lambda: ())
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 90 20"><text x="1" y="12">文</text></svg>'
+    drawing = shown({document.SVG_MIME: svg}, {document.SVG_MIME: {"alt": "a sign", "caption": ""}})
+    notebook = book(code(shows(finding(answer="中 and 🚀 and \ue000 and 👩\u200d💻"))), code(drawing))
+    made = paper.render(document.read(notebook))
+    assert compliant(made.pdf, tmp_path)
+    told = words(made.pdf)
+    assert "[U+4E2D] and [rocket] and [U+E000] and [woman]" in told
+    assert "[U+6587]" in told
+    assert "U+4E2D" in made.warnings[0]
+    assert "written out in brackets" in told
+
+
+def test_a_long_table_repeats_its_header_on_every_page() -> None:
+    """200 rows on several pages, each with its heading, none lost."""
+    told = words(paper.render(document.read(book(code(shows(finding(200)))))).pdf)
+    assert told.count("satisfaction ~ retainability") == 200
+    assert told.count("What Model Group Estimate") >= 3
+    assert "All 200 rows: page 2" in told
+
+
+def test_a_wide_table_is_cut_into_parts() -> None:
+    """14 columns become two tables; the first column stands in both."""
+    heads = [f"column{i:02d}" for i in range(14)]
+    table = f"|{'|'.join(heads)}|\n|{'---|' * 14}\n|{'|'.join(f'v{i:02d}' for i in range(14))}|"
+    told = words(paper.render(document.read(book(v4.new_markdown_cell(table), code(chart())))).pdf)
+    assert "Part 1 of 2" in told
+    assert "Part 2 of 2" in told
+    assert [told.count(f"v{i:02d}") for i in range(14)] == [2] + [1] * 13
+
+
+def test_page_and_paper_say_the_same() -> None:
+    """Both are made from one document: answer, verdict and error stand in the paper too."""
+    told = words(paper.render(document.read(report(("failed", failed())))).pdf)
+    for said in ("r = 0.31 (95 % interval 0.28 to 0.34, n = 2,341)", "Supported.", "This notebook stopped at cell 2.",
+                 "Holds if: at most −3.0 leavers per 1,000", "In this report", "What this cannot know"):  # fmt: skip
+        assert said in told
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [("own fonts", "depends on the fonts of this computer"), ("standards", "does not meet PDF/UA-1")],
+)
+def test_a_refused_paper_is_made_with_a_loud_warning(monkeypatch: pytest.MonkeyPatch, refused: str, said: str) -> None:
+    """First with other fonts, then without the standard; never silently."""
+    compile_ = typst.compile_with_warnings
+
+    def strict(*arguments: Any, **options: Any) -> Any:
+        if options["ignore_system_fonts"] or (refused == "standards" and options["pdf_standards"]):
+            raise typst.TypstError("no such glyph", [], [])
+        return compile_(*arguments, **{**options, "ignore_system_fonts": True})
+
+    monkeypatch.setattr(typst, "compile_with_warnings", strict)
+    made = paper.render(document.read(book(code(shows(finding())))))
+    assert made.pdf.startswith(b"%PDF")
+    assert len(made.warnings) == 1
+    assert said in made.warnings[0]
+
+
+def test_where_no_paper_can_be_made_the_error_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RenderError, exit code 5."""
+
+    def never(*_: Any, **__: Any) -> bytes:
+        raise typst.TypstError("disk full", [], [])
+
+    monkeypatch.setattr(typst, "compile_with_warnings", never)
+    with pytest.raises(RenderError, match="disk full"):
+        paper.render(document.read(book(code(shows(finding())))))
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_pages_are_counted_right_whatever_the_length_of_the_front(count: int) -> None:
+    """Page numbers, contents and running titles settle: every page carries its own number, in order."""
+    front = book(code(shown({document.TILES_MIME: TILES})), code(shown({document.CLAIMS_MIME: claims(count=count)})))
+    made = paper.render(document.read(document.merge([("scorecard", front), ("a", chapter())], METADATA)))
+    assert made.warnings == ()
+    sheets = [sheet.extract_text() for sheet in PdfReader(io.BytesIO(made.pdf)).pages]
+    assert all(f"{i} / {len(sheets)}" in sheet for i, sheet in enumerate(sheets, 1))
+    assert all(METADATA["title"] in sheet for sheet in sheets)
+
+
+@pytest.mark.parametrize(("period", "year"), [("2026-10", 2026), ("2026-Q3", 2026), ("latest", 2000), ("", 2000)])
+def test_the_time_of_the_file_is_that_of_the_period(period: str, year: int) -> None:
+    """The file's date comes from what it is about."""
+    made = paper.render(document.read(book(code(shows(finding())), period=period)))
+    assert f"/CreationDate(D:{year}".encode() in made.pdf.replace(b" ", b"")
+
+
+def test_nbconvert_makes_the_paper_of_any_notebook(tmp_path: Path) -> None:
+    """`jupyter nbconvert --to cx-pdf` needs no metadata of ours."""
+    path = tmp_path / "who_leaves.ipynb"
+    nbformat.write(chapter("Who leaves?"), path)
+    pdf, resources = CxPDFExporter().from_filename(str(path))
+    assert resources["output_extension"] == ".pdf"
+    assert compliant(pdf, tmp_path)

@@ -1,0 +1,350 @@
+"""A report from start to end, with real kernels: what is published, what a failure leaves, what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import tiny_project
+
+from cxresearch import claims
+from cxresearch.errors import KernelDied, NotebookFailed, RenderError, UsageError
+from cxresearch.report import archive, edition, kernels
+from cxresearch.report.ledger import open_ledger
+from cxresearch.report.plan import Request
+from cxresearch.report.run import Outcome, run_edition
+
+
+def request(root: Path, **changes: Any) -> Request:
+    fields = {"edition": edition.load("monthly", root), "command": ("report", "monthly"), "as_of": date(2026, 11, 2)}
+    return Request(**{**fields, "root": root, **changes})
+
+
+def quiet(_: str) -> None:
+    """Where no progress is wanted."""
+
+
+def executed(root: Path, *cells: str, more: str = "", **values: Any) -> tuple[Any, Any]:
+    """A notebook run in a kernel of its own, and its error."""
+    tiny_project.write_notebook(root, "tried", "Tried?", *cells, more=more)
+    return kernels.execute(root / "notebooks" / "tried.ipynb", root / "out.ipynb", values, root)
+
+
+def printed(notebook: Any) -> str:
+    return "".join(
+        out.text for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "stream"
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of two chapters and a summary."""
+    tiny_project.stand_in_for_the_study(monkeypatch)
+    return tiny_project.made(tmp_path / "project")
+
+
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Notebooks that are not run but come back with a finding; errors may be planted by notebook name."""
+    errors: dict[str, Any] = {}
+
+    def execute(source: Path, target: Path, values: dict[str, Any], root: Path) -> tuple[Any, Any]:
+        notebook = nbformat.read(source, as_version=4)
+        shown: dict[str, Any] = {}
+        exec(
+            notebook.cells[2].source.replace(
+                "from IPython.display import display", "def display(d, raw): shown.update(d)"
+            ),
+            {"shown": shown},
+        )
+        notebook.cells[2].outputs = [nbformat.v4.new_output("display_data", data=shown)]
+        notebook.metadata["papermill"] = {"parameters": dict(values), "exception": source.stem in errors}
+        return notebook, errors.get(source.stem)
+
+    monkeypatch.setattr(kernels, "execute", execute)
+    return errors
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Outcome, list[str]]]:
+    """One whole edition, made once, with real kernels, from another folder than the project's."""
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_project.stand_in_for_the_study(patch)
+        patch.chdir("/")
+        root = tiny_project.made(tmp_path_factory.mktemp("published") / "project")
+        yield root, run_edition(request(root, values={"segment": "007"}), said.append), said
+
+
+# --------------------------------------------------------------------------------------------- a whole edition
+
+
+def test_an_edition_is_published_whole(published: tuple[Path, Outcome, list[str]]):
+    """Page, paper, ledger, claims, record and executed notebooks lie in the folder of the period, and nothing else."""
+    root, outcome, _ = published
+    assert outcome.exit_code == 0
+    assert outcome.folder == root / "reports" / "monthly" / "2026-10" / "segment=007"
+    names = {path.relative_to(outcome.folder).as_posix() for path in outcome.folder.rglob("*") if path.is_file()}
+    books = {f"notebooks/{name}.ipynb" for name in ("leavers", "scores", "summary")}
+    assert names == {"report.html", "report.pdf", "ledger.parquet", "claims.json", "run.json"} | books
+    assert [path.name for path in outcome.folder.parents[1].iterdir()] == ["2026-10"]
+
+
+def test_values_arrive_as_they_were_typed(published: tuple[Path, Outcome, list[str]]):
+    """`007` is still text in the notebook, the period is the month itself."""
+    folder = published[1].folder
+    notebook = nbformat.read(folder / "notebooks" / "leavers.ipynb", as_version=4)
+    assert printed(notebook) == "data/demo.toml 2026-10 007 12\n"
+
+
+def test_notebooks_run_here_in_this_python(published: tuple[Path, Outcome, list[str]]):
+    """Whatever kernel a notebook names, it runs in this Python, from the project's root."""
+    notebook = nbformat.read(published[1].folder / "notebooks" / "scores.ipynb", as_version=4)
+    assert notebook.metadata.kernelspec.name == "elsewhere"
+    assert printed(notebook) == "True True\n"
+
+
+def test_the_summary_reads_the_numbers_of_this_run(published: tuple[Path, Outcome, list[str]]):
+    """The summary runs last, and its ledger holds the findings of the chapters in reading order."""
+    folder = published[1].folder
+    notebook = nbformat.read(folder / "notebooks" / "summary.ipynb", as_version=4)
+    assert printed(notebook) == "['leavers', 'scores'] ''\n"
+    assert open_ledger(folder)["notebook"].tolist() == ["leavers", "scores"]
+    assert json.loads((folder / "claims.json").read_text()) == json.loads(json.dumps(claims.combine([])))
+
+
+def test_nothing_published_names_this_machine(published: tuple[Path, Outcome, list[str]]):
+    """No file has the path of the project, of the user's home or of this Python."""
+    root, outcome, _ = published
+    private = {str(root), sys.prefix, str(Path.home() / "x")[:-1], ".making-"}
+    for path in outcome.folder.rglob("*"):
+        if path.suffix in (".ipynb", ".json", ".html"):
+            assert [word for word in private if word in path.read_text()] == [], path.name
+
+
+def test_the_record_is_enough_to_make_it_again(published: tuple[Path, Outcome, list[str]]):
+    """run.json has command, study, data, parameters, versions and the seconds of each step."""
+    record = archive.record(published[1].folder) or {}
+    assert record["command"] == "cxresearch report monthly -p segment 007 --period 2026-10 --as-of 2026-11-02"
+    assert record["study"] == {"name": "demo", "title": "Demo operator", "rows": {"panel": 10}}
+    assert (record["status"], record["data_fingerprint"], record["policy"]) == (
+        "complete",
+        "f00d",
+        claims.policy_hash(),
+    )
+    assert record["parameters"]["leavers"]["segment"] == "007"
+    assert {"python", "pandas", "duckdb", "cxresearch"} <= set(record["versions"])
+    assert {"check", "notebooks", "render", "leavers", "scores", "summary"} <= set(record["seconds"])
+
+
+def test_progress_is_lines(published: tuple[Path, Outcome, list[str]]):
+    """Progress is one line a step, without carriage returns."""
+    said = published[2]
+    assert said[:2] == ["checking data/demo.toml", "running leavers, scores"]
+    assert not any("\r" in line or "\n" in line for line in said)
+
+
+# ------------------------------------------------------------------------------------------------- failures
+
+
+def test_a_failing_cell_is_named(project: Path):
+    """The error has the cell as the researcher counts it and its line; what ran before is kept."""
+    notebook, error = executed(project, "1 + 1", "x = 1\ny = 0\n\nx / y", "3", segment="all")
+    assert isinstance(error, NotebookFailed)
+    assert str(error) == "cell 4, line 4: ZeroDivisionError: division by zero"
+    assert notebook.cells[-1].outputs == []
+
+
+def test_a_dead_process_is_told_apart(project: Path):
+    """A notebook whose process dies does not hang; the reason is named and shown in the cell."""
+    notebook, error = executed(project, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", segment="all")
+    assert isinstance(error, KernelDied)
+    assert (
+        str(error) == "cell 3: the process of the notebook was ended by SIGKILL; often this means that memory ran out"
+    )
+    assert notebook.cells[-1].outputs[0].ename == "KernelDied"
+    assert kernels.running == set()
+
+
+def test_a_hanging_cell_is_stopped(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """A cell that never ends is ended."""
+    monkeypatch.setattr(kernels, "CELL_SECONDS", 1)
+    _, error = executed(project, "import time\ntime.sleep(600)", segment="all")
+    assert isinstance(error, NotebookFailed)
+    assert str(error) == "cell 3: TimeoutError: a cell ran longer than 1 seconds"
+    assert kernels.running == set()
+
+
+def test_dates_and_lists_arrive(project: Path):
+    """A date is a date in the notebook, and the notebook's own record of it is plain text."""
+    more = "from datetime import date\nday: date = date(2026, 1, 1)\nsome: list[str] = []\n"
+    notebook, error = executed(project, "print(repr(day), some)", more=more, day=date(2026, 9, 30), some=["007", "NO"])
+    assert (error, printed(notebook)) == (None, "datetime.date(2026, 9, 30) ['007', 'NO']\n")
+    assert notebook.metadata.papermill.parameters.day == "2026-09-30"
+
+
+def test_a_failed_chapter_leaves_the_rest(project: Path, no_kernels: dict[str, Any]):
+    """The rest is rendered, the exit code is that of the failure, and the message has the executed notebook."""
+    no_kernels["scores"] = NotebookFailed("cell 4, line 1: ValueError: no")
+    outcome = run_edition(request(project), quiet)
+    assert outcome.exit_code == 1
+    assert "scores, cell 4, line 1: ValueError: no; executed so far: " in str(outcome.errors[0])
+    assert str(outcome.errors[0]).endswith("reports/monthly/2026-10/notebooks/scores.ipynb")
+    assert (archive.record(outcome.folder) or {})["failed"] == {"scores": "cell 4, line 1: ValueError: no"}
+    assert (outcome.folder / "report.html").is_file()
+
+
+def test_a_failed_report_never_replaces_a_good_one(project: Path, no_kernels: dict[str, Any]):
+    """After a failure the last good report is untouched; the failed one lies beside it; the next good one replaces."""
+    good = run_edition(request(project), quiet).folder
+    before = {path: path.read_bytes() for path in good.rglob("*") if path.is_file()}
+    no_kernels["scores"] = NotebookFailed("cell 4, line 1: ValueError: no")
+    failed = run_edition(request(project), quiet).folder
+    assert failed == good.with_name("2026-10.failed")
+    assert {path: path.read_bytes() for path in good.rglob("*") if path.is_file()} == before
+    no_kernels.clear()
+    (good / "stale.txt").write_text("from an older release")
+    assert run_edition(request(project), quiet).folder == good
+    assert not (good / "stale.txt").exists()
+
+
+def test_a_broken_renderer_leaves_the_good_report(
+    project: Path, no_kernels: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """A report that cannot be rendered is no report: exit 5, nothing replaced, nothing left over."""
+    from cxresearch.report import page
+
+    good = run_edition(request(project), quiet).folder
+    before = (good / "report.html").read_bytes()
+    monkeypatch.setattr(page, "render", lambda _: 1 / 0)
+    with pytest.raises(RenderError, match="ZeroDivisionError"):
+        run_edition(request(project), quiet)
+    assert (good / "report.html").read_bytes() == before
+    assert [path.name for path in good.parent.iterdir()] == ["2026-10"]
+
+
+def test_a_blank_report_is_no_success(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """When no notebook shows a finding there is nothing to report."""
+    monkeypatch.setattr(kernels, "execute", lambda source, *_: (nbformat.read(source, as_version=4), None))
+    with pytest.raises(RenderError, match="no notebook showed a finding"):
+        run_edition(request(project), quiet)
+    assert list((project / "reports" / "monthly").iterdir()) == []
+
+
+# --------------------------------------------------------------------------------------------------- folders
+
+
+def test_another_study_is_never_overwritten(project: Path, no_kernels: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    """A report on one operator does not take the place of another's; elsewhere it may lie."""
+    run_edition(request(project), quiet)
+    tiny_project.stand_in_for_the_study(monkeypatch, name="other")
+    with pytest.raises(UsageError, match="holds a report on study 'demo', not 'other'; name another one with -o"):
+        run_edition(request(project), quiet)
+    elsewhere = run_edition(request(project, out=project / "elsewhere"), quiet)
+    assert (elsewhere.folder, elsewhere.exit_code) == (project / "elsewhere", 0)
+
+
+def test_a_folder_of_something_else_is_never_overwritten(project: Path, no_kernels: dict[str, Any]):
+    """A folder that is no report is refused, whatever it holds."""
+    (project / "mine").mkdir()
+    (project / "mine" / "thesis.docx").write_text("years of work")
+    with pytest.raises(UsageError, match="is not the folder of a report"):
+        run_edition(request(project, out=project / "mine"), quiet)
+    assert (project / "mine" / "thesis.docx").is_file()
+
+
+def test_reports_with_other_values_outlive_the_monthly_one(project: Path, no_kernels: dict[str, Any]):
+    """Remaking the month keeps the reports on single segments that lie inside it."""
+    inner = run_edition(request(project, values={"segment": "high"}), quiet).folder
+    month = run_edition(request(project), quiet).folder
+    month = run_edition(request(project), quiet).folder
+    assert inner.parent == month
+    assert (archive.record(inner) or {})["parameters"]["leavers"]["segment"] == "high"
+    assert "segment" not in (archive.record(month) or {})["parameters"]["leavers"]
+
+
+def test_the_summary_is_told_of_the_period_before(project: Path, no_kernels: dict[str, Any]):
+    """Verdicts of last month's report on the same study are handed to the summary, relative to the root."""
+
+    def previous(folder: Path) -> str:
+        notebook = nbformat.read(folder / "notebooks" / "summary.ipynb", as_version=4)
+        return str(notebook.metadata.papermill.parameters.previous)
+
+    first = run_edition(request(project, values={"period": "2026-09"}), quiet).folder
+    second = run_edition(request(project), quiet).folder
+    assert (previous(first), previous(second)) == ("", "reports/monthly/2026-09/claims.json")
+
+
+def test_equal_runs_give_equal_files(project: Path, no_kernels: dict[str, Any]):
+    """The same inputs give the same bytes, but for the seconds in run.json."""
+    first = run_edition(request(project, out=project / "first"), quiet).folder
+    second = run_edition(request(project, out=project / "second"), quiet).folder
+    for name in ("ledger.parquet", "claims.json", "notebooks/leavers.ipynb", "notebooks/summary.ipynb"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    runs = [(archive.record(folder) or {})["run"] for folder in (first, second)]
+    assert runs[0] == runs[1]
+    other = run_edition(request(project, out=project / "third", values={"segment": "high"}), quiet).folder
+    assert (archive.record(other) or {})["run"] != runs[0]
+
+
+def test_runs_side_by_side_do_not_meet(tmp_path: Path):
+    """Two runs write in folders of their own; the last to finish is the one that stays, whole."""
+    target = tmp_path / "2026-10"
+    with archive.aside(tmp_path) as one, archive.aside(tmp_path) as two:
+        for made, text in ((one, "one"), (two, "two")):
+            (made / "run.json").write_text(text)
+        archive.swap(one, target)
+        archive.swap(two, target)
+    assert (target / "run.json").read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["2026-10"]
+
+
+def test_paths_of_this_machine_become_general():
+    """Root, Python and home are taken out of texts; what only looks alike stays."""
+    root = Path("/srv/project")
+    text = json.dumps(
+        {
+            "a": "/srv/project/data/demo.toml",
+            "b": f"{sys.prefix}/lib/x.py",
+            "c": "/srv/project2/x",
+            "d": "a/srv/project/",
+        }
+    )
+    told = json.loads(archive.without_paths(text, root))
+    assert told == {"a": "data/demo.toml", "b": "python/lib/x.py", "c": "/srv/project2/x", "d": "a/srv/project/"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals of this kind are sent on POSIX only")
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopping_leaves_nothing_behind(tmp_path: Path, sign: signal.Signals, code: int):
+    """An interrupted run ends at once with its own code, its kernels with it, and its unfinished folder is gone."""
+    root = tiny_project.made(tmp_path / "project")
+    for name in ("leavers", "scores"):
+        waits = f"import os, pathlib, time\npathlib.Path('{name}.pid').write_text(str(os.getpid()))\ntime.sleep(600)"
+        tiny_project.write_notebook(root, name, "Waits?", waits)
+    script = f"""import sys, pytest, tiny_project; from pathlib import Path; from cxresearch import cli
+tiny_project.stand_in_for_the_study(pytest.MonkeyPatch()); cli.ROOT = Path({str(root)!r})
+sys.exit(cli.main(['report']))"""
+    search = os.pathsep.join([str(archive.ROOT), str(Path(__file__).parent)])
+    running = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": search})
+    pids = [root / "leavers.pid", root / "scores.pid"]
+    while not all(path.is_file() and path.read_text() for path in pids):
+        assert running.poll() is None
+        time.sleep(0.1)
+    running.send_signal(sign)
+    assert running.wait(timeout=10) == code
+    for path in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.read_text()), 0)
+    assert list((root / "reports" / "monthly").iterdir()) == []

@@ -6,7 +6,7 @@
 ENV := .venv
 BIN := $(ENV)/bin
 STAMP := $(ENV)/installed
-SUITABLE := import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+SUITABLE := import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
 # The first Python that fits. Override with `make PYTHON=/path/to/python report`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c "$(SUITABLE)" 2>/dev/null && { command -v $$p; break; }; done)

@@ -111,7 +111,7 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME", "VALUE"),
         help="a value for a parameter of the notebooks; may be repeated (see `cxresearch params NOTEBOOK`)",
     )
-    parser.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: reports/NAME/PERIOD)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder that NAME/PERIOD is put under (default: reports)")
 
 
 def _day(text: str) -> date:

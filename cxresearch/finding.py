@@ -10,7 +10,7 @@ import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -100,8 +100,8 @@ MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
         Measure("r", "correlation r", 2, "fisher_z"),
-        Measure("rho", "rank correlation rho", 2, "fisher_z"),
-        Measure("tau", "rank correlation tau", 2, "fisher_z"),
+        Measure("rho", "rank rho", 2, "fisher_z"),
+        Measure("tau", "rank tau", 2, "fisher_z"),
         Measure("alpha", "reliability alpha", 3),
         Measure("slope", "slope", 3),
         Measure("share", "share", 2, "logit"),
@@ -110,12 +110,28 @@ MEASURES: dict[str, Measure] = {
         Measure("r2_difference", "difference in R²", 3),
         Measure("hazard_ratio", "hazard ratio", 2, "log"),
         Measure("odds_ratio", "odds ratio", 2, "log"),
-        Measure("per_1000", "leavers per 1,000 customers", 1),
+        Measure("per_1000", "leavers per 1,000", 1),
         Measure("score", "score", 1),
         Measure("difference", "difference", 1),
         Measure("rate", "rate", 3),
         Measure("tipping", "tipping point", 1),
     )
+}
+
+
+MODELS = {  # as the models of a row are spoken of; the steps of the correlation ladder come first, in order
+    "crude": "crude",
+    "per_use": "per use",
+    "adjusted": "same usage and price",
+    "within_segment": "within segment",
+    "within_site_month": "within site and month",
+    "within_customer": "within customer",
+    "reliable": "corrected for unreliability",
+    "all_customers": "range for all, the silent included",
+    "blocks": "blocks together",
+    "answered": "those who answered",
+    "silent": "the silent",
+    "change": "change",
 }
 
 
@@ -222,7 +238,8 @@ class Finding:
     """The answer to one question: a sentence, a tidy table, and what it rests on.
 
     `answer` and `title` are worded no stronger than `design`. `table` has the columns `COLUMNS`, one row per
-    estimate. `periods` says which report periods were used, `sample` what was left out and why.
+    estimate. `periods` says which report periods were used, `sample` what was left out and why, `labels` how terms are
+    spoken of.
     Shown in a notebook it is its sentence and a small table; as data it is `FINDING_MIME`.
     """
 
@@ -238,7 +255,7 @@ class Finding:
     periods: str = ""
     study: str = ""
     caveats: tuple[Caveat, ...] = ()
-    shown: tuple[str, ...] = ("term", "group", "model", "estimate", "conf_low", "conf_high", "n")
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
@@ -280,6 +297,22 @@ class Finding:
         """The same finding with only the rows that match: for a chart or a table of a part of it."""
         return dataclasses.replace(self, table=tidy(self.rows(**wanted), min_cell=0))
 
+    def by(self, name: str | None) -> Finding:
+        """The same finding with only the rows of single levels of a column: `value_segment`, `period`."""
+        groups = [group for group in dict.fromkeys(self.table["group"]) if group.startswith(f"{name}=")]
+        return self.only(group=groups)
+
+    def spoken(self, column: str, value: str | None) -> str:
+        """A value of a column in the reader's words: `failed calls`, `value segment: high`, `within customer`."""
+        if value is None:
+            return ""
+        if column == "model":
+            return MODELS.get(value, value)
+        if column == "group":
+            name, is_level, level = value.partition("=")
+            return f"{self.labels.get(name, name)}: {level}" if is_level else value
+        return self.labels.get(value, value)
+
     def with_caveats(self, *more: Caveat) -> Finding:
         """The same finding with further caveats, none twice."""
         known = {caveat.code for caveat in self.caveats}
@@ -291,7 +324,7 @@ class Finding:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         fields["table"] = self.rows()
         fields["caveats"] = [dataclasses.asdict(caveat) for caveat in self.caveats]
-        fields["shown"] = list(self.shown)
+        fields["labels"] = dict(self.labels)
         return fields
 
     @classmethod
@@ -300,7 +333,6 @@ class Finding:
         fields = dict(data)
         fields["table"] = tidy(fields["table"], min_cell=0)
         fields["caveats"] = tuple(Caveat(**caveat) for caveat in fields["caveats"])
-        fields["shown"] = tuple(fields["shown"])
         return cls(**fields)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -324,12 +356,14 @@ class Finding:
 
 
 HEADINGS = {
-    "what": "What",
-    "model": "Model",
+    "outcome": "Outcome",
+    "term": "Term",
+    "model": "Step",
     "group": "Group",
     "measure": "Measure",
+    "unit": "Unit",
     "estimate": "Estimate",
-    "interval": "Interval",
+    "interval": "95 % interval",
     "n": "n",
     "clusters": "Clusters",
 }
@@ -340,17 +374,16 @@ def printed(finding: Finding) -> list[tuple[str, ...]]:
     lines = []
     for record in finding.rows():
         measure = MEASURES[record["measure"]]
-        what = f"{record['outcome']} ~ {record['term']}" if record["term"] else record["outcome"]
         estimate = number(record["estimate"], measure.decimals)
         if record["estimate"] is None:
             estimate = record["effect_label"] or "not estimable"
         interval = ""
         if record["conf_low"] is not None and record["conf_high"] is not None:
             low, high = (number(record[k], measure.decimals) for k in ("conf_low", "conf_high"))
-            interval = f"{low} to {high} ({100 * record['conf_level']:.0f} %)"
+            interval = f"{low} to {high}" + (f" ({100 * record['conf_level']:.0f} %)" if record["conf_level"] != 0.95 else "")
+        what = [finding.spoken(column, record[column]) for column in ("outcome", "term", "model", "group")]
         counts = [f"{record[k]:,}" if record[k] is not None else "" for k in ("n", "clusters")]
-        label = f"{measure.label}, {record['unit']}" if record["unit"] else measure.label
-        lines.append((what, record["model"], record["group"], label, estimate, interval, *counts))
+        lines.append((*what, measure.label, record["unit"] or "", estimate, interval, *counts))
     return lines
 
 

@@ -383,7 +383,9 @@ def test_a_seaborn_chart_is_dressed_with_the_same_words() -> None:
 
     theme.use()
     given = finding(LADDER)
-    ax = charts.dress(sns.scatterplot(x=[1, 2, 3], y=[2, 3, 5]), given)
+    ax = charts.dress(sns.scatterplot(x=[1, 2, 3], y=[2, 3, 5], hue=["mass", "mid", "high"]), given)
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1  # beside the points, not on them
     assert ax.figure.get_suptitle().replace("\n", " ") == given.title
     assert "−0.03 (−0.04 to −0.02)" in alt(ax)
     assert worn(charts.dress(ax, given, title="T", caption="C", alt="A").figure).alt == "A"

@@ -74,6 +74,7 @@ def test_values_become_what_is_declared(line: str, text: str, value: Any):
         ("n: int = 12  # [1, 120]", "121"),
         ("x: float = 1.0", "nan"),
         ("x: float = 1.0", "inf"),
+        ("x: float = 1.0", "1_000"),
         ("x: float = 1.0", "1e999"),
         ("b: bool = True", "1"),
         ("d: date = date(2026, 1, 1)", "20260930"),

@@ -251,16 +251,17 @@ def test_another_study_is_never_overwritten(project: Path, no_kernels: dict[str,
     with pytest.raises(UsageError, match="holds a report on study 'demo', not 'other'; name another one with -o"):
         run_edition(request(project), quiet)
     elsewhere = run_edition(request(project, out=project / "elsewhere"), quiet)
-    assert (elsewhere.folder, elsewhere.exit_code) == (project / "elsewhere", 0)
+    assert (elsewhere.folder, elsewhere.exit_code) == (project / "elsewhere" / "monthly" / "2026-10", 0)
 
 
 def test_a_folder_of_something_else_is_never_overwritten(project: Path, no_kernels: dict[str, Any]):
     """A folder that is no report is refused, whatever it holds."""
-    (project / "mine").mkdir()
-    (project / "mine" / "thesis.docx").write_text("years of work")
+    kept = project / "mine" / "monthly" / "2026-10"
+    kept.mkdir(parents=True)
+    (kept / "thesis.docx").write_text("years of work")
     with pytest.raises(UsageError, match="is not the folder of a report"):
         run_edition(request(project, out=project / "mine"), quiet)
-    assert (project / "mine" / "thesis.docx").is_file()
+    assert (kept / "thesis.docx").is_file()
 
 
 def test_reports_with_other_values_outlive_the_monthly_one(project: Path, no_kernels: dict[str, Any]):

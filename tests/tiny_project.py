@@ -67,7 +67,7 @@ def made(root: Path) -> Path:
 def stand_in_for_the_study(monkeypatch: pytest.MonkeyPatch, name: str = "demo") -> None:
     """Let any study file pass, as that of one named study whose last month is 2026-10."""
 
-    def preflight(data: str, period: str = "latest", as_of: str | None = None) -> Preflight:
+    def preflight(data: str, period: str = "latest", as_of: str | None = None, segments: object = ()) -> Preflight:
         month = "2026-10" if period == "latest" else period
         return Preflight(name, "Demo operator", month, "f00d", {"panel": 10})
 

@@ -32,7 +32,10 @@ class Dress:
 def dress(
     ax: Axes, finding: Finding, *, title: str | None = None, caption: str | None = None, alt: str | None = None
 ) -> Axes:
-    """Give a chart the message of its finding as title, and caption and alternative text for the report."""
+    """Give a chart the message of its finding as title, caption and alternative text; its legend moves off the data."""
+    if (legend := ax.get_legend()) is not None:
+        legend.set_loc("upper left")
+        legend.set_bbox_to_anchor((1.0, 1.0))
     return put_on(
         ax,
         title=title or words.headline(finding),

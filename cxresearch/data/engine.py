@@ -51,7 +51,6 @@ class Engine:
 
     def __init__(self) -> None:
         self.connection = ibis.duckdb.connect()
-        self.connection.raw_sql("SET enable_progress_bar = false")
         self._scratch = Path(tempfile.mkdtemp(prefix="cxresearch-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 
@@ -129,7 +128,8 @@ class Engine:
 
     def _csv(self, path: Path, table: Table, text: set[str]) -> ir.Table:
         codes = [str(code) for code in table.missing]
-        head = path.open(encoding="utf-8-sig").readline()
+        with path.open(encoding="utf-8-sig") as file:
+            head = file.readline()
         if not head.strip():
             raise UsageError(f"{path.name}: the file is empty")
         present = self.connection.read_csv(path, header=True, all_varchar=True).columns

@@ -24,6 +24,7 @@ LEVELS = {
     "site": "site_id",
     "region": "region",
 }
+CODES = (str, int, float)  # what a code for "no answer" can be
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -32,7 +33,7 @@ class Column:
     """Where the values of one term come from: an own column, an SQL expression, or the mean of several columns.
 
     `missing` lists codes that mean "no answer"; `positive` is the level that counts as yes; `scale` gives the
-    ends of the own scale, which is then rescaled to 0 to 100; `reversed` flips an item between them.
+    ends of the own scale, which is then rescaled to the range of the term (0 to 100 for a score).
     """
 
     term: str
@@ -85,18 +86,30 @@ class Mapping:
     simulate: MappingType[str, Any] | None = None
 
 
+_KINDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
+
+
 class _Reader:
     """Reads typed keys of one TOML table and refuses the ones that nobody asked for."""
 
-    def __init__(self, data: dict[str, Any], where: str, allowed: dict[str, type | tuple[type, ...]]) -> None:
+    def __init__(self, data: Any, where: str, allowed: dict[str, type | tuple[type, ...]]) -> None:
+        if not isinstance(data, dict):
+            raise UsageError(f"{where} is {data!r}; it must be a table with the keys {', '.join(allowed)}")
         self.data, self.where = data, where
         for key, value in data.items():
             if key not in allowed:
                 raise UsageError(f"{where}: unknown key {key!r}{nearest(key, list(allowed))}")
             kinds = allowed[key] if isinstance(allowed[key], tuple) else (allowed[key],)
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):  # type: ignore[arg-type]
-                wanted = " or ".join(kind.__name__ for kind in kinds)  # type: ignore[union-attr]
-                raise UsageError(f"{where}: {key} is {value!r}; it must be of type {wanted}")
+                wanted = " or ".join(_KINDS[kind] for kind in kinds)  # type: ignore[index]
+                raise UsageError(f"{where}: {key} is {value!r}; it must be {wanted}")
 
     def required(self, key: str) -> Any:
         if key not in self.data:
@@ -105,6 +118,15 @@ class _Reader:
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.data.get(key, default)
+
+    def several(self, key: str, *kinds: type) -> tuple[Any, ...]:
+        """The values of a list, each of one of the kinds; empty where the key is absent."""
+        values = self.data.get(key, [])
+        for value in values:
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                wanted = " or ".join(_KINDS[kind] for kind in kinds)
+                raise UsageError(f"{self.where}: {key} holds {value!r}; each must be {wanted}")
+        return tuple(values)
 
 
 def load(path: Path) -> Mapping:
@@ -134,10 +156,10 @@ def load(path: Path) -> Mapping:
             "tables": dict,
         },
     )
-    levels = tuple(read.get("levels", ["customer"]))
+    levels = read.several("levels", str) or ("customer",)
     for level in levels:
         if level not in LEVELS:
-            raise UsageError(f"{path.name}: unknown level {level!r}{nearest(str(level), list(LEVELS))}")
+            raise UsageError(f"{path.name}: unknown level {level!r}{nearest(level, list(LEVELS))}")
     name = read.required("name")
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
         raise UsageError(f"{path.name}: name {name!r} must be lower-case letters, digits, - and _")
@@ -205,8 +227,8 @@ def _table(name: str, data: Any, where: str) -> Table:
             "columns": dict,
         },
     )
-    if read.get("period") is not None:
-        periods.index(read.get("period"))
+    if read.get("period") is not None and not periods.is_month(read.get("period")):
+        raise UsageError(f"{where}: period is {read.get('period')!r}; write it as 2026-10")
     join = read.get("join")
     if join is not None:
         joined = _Reader(join, f"{where} join", {"file": str, "on": str, "sheet": str})
@@ -217,7 +239,7 @@ def _table(name: str, data: Any, where: str) -> Table:
         sheet=read.get("sheet"),
         table=read.get("table"),
         period=read.get("period"),
-        missing=tuple(read.get("missing", ())),
+        missing=read.several("missing", *CODES),
         join=join,
         columns={
             term: _column(term, content, name, f"{where} columns") for term, content in read.get("columns", {}).items()
@@ -245,20 +267,25 @@ def _column(term: str, data: Any, table: str, where: str) -> Column:
             "scale": list,
         },
     )
+    own, missing = read.several("mean_of", str), read.several("missing", *CODES)
     ways = [key for key in ("column", "sql", "mean_of") if key in data]
     if len(ways) != 1:
-        raise UsageError(f"{where}: {term} needs exactly one of column, sql, mean_of; it has {', '.join(ways) or 'none'}")
-    scale = read.get("scale")
+        raise UsageError(f"{where} {term}: needs exactly one of column, sql, mean_of; it has {', '.join(ways) or 'none'}")
+    if "mean_of" in data and not own:
+        raise UsageError(f"{where} {term}: mean_of is empty; name the columns that {term} is the mean of")
+    scale = read.several("scale", int, float) if "scale" in data else None
     if scale is not None and (len(scale) != 2 or not scale[0] < scale[1]):
-        raise UsageError(f"{where}: {term}: scale must be two rising numbers, as [1, 5]")
+        raise UsageError(f"{where} {term}: scale is {list(scale)}; it must be two rising numbers, as [1, 5]")
+    if scale is not None and (terms[term].low is None or terms[term].high is None):
+        raise UsageError(f"{where} {term}: scale has no meaning here, {terms[term].label} has no range to be rescaled to; use sql")
     if terms[term].kind == "flag" and "column" in data and "positive" not in data:
-        raise UsageError(f"{where}: {term} needs the level that means yes, as positive = 'Yes'")
+        raise UsageError(f"{where} {term}: needs the level that means yes, as positive = 'Yes'")
     return Column(
         term,
         column=read.get("column"),
         sql=read.get("sql"),
-        mean_of=tuple(read.get("mean_of", ())),
-        missing=tuple(read.get("missing", ())),
+        mean_of=own,
+        missing=missing,
         positive=read.get("positive"),
-        scale=tuple(scale) if scale is not None else None,
+        scale=scale,
     )

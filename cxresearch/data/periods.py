@@ -7,13 +7,18 @@ from datetime import date
 
 from cxresearch.errors import UsageError
 
-_MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])$")
+_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 WORDS = ("latest", "last-month")
+
+
+def is_month(period: str) -> bool:
+    """Whether a text is a month, as 2026-10."""
+    return _MONTH.fullmatch(period) is not None
 
 
 def index(period: str) -> int:
     """Months since year 0, so that neighbouring months differ by one."""
-    match = _MONTH.match(period)
+    match = _MONTH.fullmatch(period)
     if match is None:
         raise UsageError(f"period {period!r} is no month; write it as 2026-10, or one of: {', '.join(WORDS)}")
     return int(match[1]) * 12 + int(match[2]) - 1

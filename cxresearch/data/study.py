@@ -311,12 +311,14 @@ def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment:
     return study
 
 
-def preflight(data: str, period: str = "latest", as_of: str | None = None) -> Preflight:
+def preflight(data: str, period: str = "latest", as_of: str | None = None, segments: Sequence[str] = (ALL,)) -> Preflight:
     """What a report will be of, found before any notebook runs; raises what `open_study` raises."""
     mapping = _load(data)
     engine = Engine()
     sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
     resolved = _period(mapping, sources, period, as_of)
+    for segment in segments:
+        _check_segment(Study(mapping, resolved, segment, 1, engine, sources), sources)
     for source in sources.values():
         # a failing expression or cast shows here, before a notebook meets it
         source.select(list(source.values)).limit(1).to_pyarrow()

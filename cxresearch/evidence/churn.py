@@ -12,11 +12,10 @@ import numpy as np
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
-from cxresearch.evidence.correlation import empty_roles, nothing
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.logistic import average_difference, fit_logit
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.finding import Caveat, Finding, number, row, tidy, written
+from cxresearch.finding import Caveat, Finding, number, row, written
 
 FEW_EVENTS = 20
 LEVELS_SHOWN = 11
@@ -38,11 +37,11 @@ def explain_churn(study: Study, among: str | Sequence[str], *, given: Sequence[s
     terms = (among,) if isinstance(among, str) else tuple(among)
     labels = [study.term(x).label for x in terms]
     question = f"How does the share of leavers differ with {', '.join(labels) or 'what customers met'}?"
-    lacking = (*study.missing("churned", *terms), *empty_roles(among))
+    lacking = (*study.missing("churned", *terms), *sampling.empty_roles(among))
     if lacking or not terms:
-        return nothing(study, "explain_churn", question, lacking)
+        return sampling.nothing(study, "explain_churn", question, lacking)
     table: list[dict[str, Any]] = []
-    caveats: list[Caveat] = list(study.caveats())
+    caveats: list[Caveat] = []
     seen: list[Rows] = []
     for term in terms:
         held = tuple(c for c in (study.controls if given is None else given) if c != term and study.has(c))
@@ -132,8 +131,8 @@ def leavers_by_answer(study: Study) -> list[dict[str, Any]]:
             continue
         share = float(y.mean())
         error, groups = inference.clustered_error(y - share, np.unique(found.clusters[inside], return_inverse=True)[1])
-        interval = inference.wald(1000 * share, 1000 * error, groups - 1 if groups > 1 else None)
-        made.append(row(outcome="churned", model=model, measure="per_1000", n=len(y), events=int(y.sum()), clusters=groups, **interval.numbers()))
+        rate = inference.share_interval(share, len(y), error, max(groups - 1, 1))
+        made.append(row(outcome="churned", model=model, measure="per_1000", n=len(y), events=int(y.sum()), clusters=groups, **_per_1000(rate)))
     return made
 
 
@@ -146,7 +145,7 @@ def leavers_by_level(study: Study, term: str) -> Finding:
     question = f"How many leave at each level of {study.term(term).label}?"
     lacking = study.missing("churned", term)
     if lacking:
-        return nothing(study, "leavers_by_level", question, lacking)
+        return sampling.nothing(study, "leavers_by_level", question, lacking)
     table = study.rows(["churned", term])
     known = table.filter(table.churned.notnull() & table[term].notnull())
     made = []
@@ -154,19 +153,14 @@ def leavers_by_level(study: Study, term: str) -> Finding:
         found = rows(study, known.filter(level), ["churned"])
         if found.n:
             made.append(_rate_row(found, found.of("churned"), f"{term}={name}"))
-    rates = tidy(made, study.min_cell)
-    finding = Finding(
+    finding = sampling.finding(
+        study,
+        made,
         name=f"leavers_by_level {term}",
         question=question,
         estimand="leavers per 1,000 customers by level",
-        design="descriptive",
-        table=rates,
         method="Shares of leavers; 95 % intervals: Wilson where every row is one customer, else clustered.",
         sample=f"{sum(r['n'] for r in made):,} rows with both.",
-        answer="",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
-        caveats=study.caveats(),
     )
     shown = [r for r in finding.rows() if r["estimate"] is not None]
     if not shown:
@@ -198,7 +192,7 @@ def churn_rate(study: Study) -> Finding:
     question = "How many customers leave a month?"
     lacking = study.missing("churned")
     if lacking:
-        return nothing(study, "churn_rate", question, lacking)
+        return sampling.nothing(study, "churn_rate", question, lacking)
     made = []
     for period in study.periods:
         table = study.rows(["churned"], only=(period,))
@@ -207,19 +201,15 @@ def churn_rate(study: Study) -> Finding:
             made.append(_rate_row(found, found.of("churned"), f"period={period}"))
     if made:
         made.insert(0, made[-1] | {"group": "all", "term": made[-1]["group"].removeprefix("period=")})
-    finding = Finding(
+    finding = sampling.finding(
+        study,
+        made,
         name="churn_rate",
         question=question,
         estimand="leavers by the next period per 1,000 customers",
-        design="descriptive",
-        table=tidy(made, study.min_cell),
         method="Shares of customers who are gone in the next period; 95 % intervals clustered, or Wilson where every row is one customer.",
         sample=f"{sum(r['n'] for r in made[1:]):,} customer-months with a known next period.",
         answer="Not estimable: whether customers left is known of no row.",
-        title="Not estimable",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
-        caveats=study.caveats(),
     )
     last = finding.rows(group="all")
     if not last or last[0]["estimate"] is None:
@@ -229,15 +219,16 @@ def churn_rate(study: Study) -> Finding:
 
 
 def _rate_row(found: Rows, y: np.ndarray, group: str) -> dict[str, Any]:
-    from statsmodels.stats.proportion import proportion_confint
+    share, n = float(y.mean()), len(y)
+    error, groups = (None, n) if found.independent else inference.clustered_error(y - share, found.clusters)
+    rate = inference.share_interval(share, n, error, None if found.independent else max(groups - 1, 1))
+    return row(outcome="churned", group=group, measure="per_1000", n=n, events=int(y.sum()), clusters=found.cluster_count, **_per_1000(rate))
 
-    share, n, events = float(y.mean()), len(y), int(y.sum())
-    base = {"outcome": "churned", "group": group, "measure": "per_1000", "n": n, "events": events, "clusters": found.cluster_count}
-    if found.independent or found.cluster_count < 2 or share in (0.0, 1.0):
-        low, high = proportion_confint(events, n, method="wilson")
-        return row(**base, estimate=1000 * share, conf_low=1000 * low, conf_high=1000 * high)
-    error, groups = inference.clustered_error(y - share, found.clusters)
-    return row(**base, **inference.wald(1000 * share, 1000 * error, groups - 1).numbers())
+
+def _per_1000(share: Interval) -> dict[str, float | None]:
+    """A share as columns of leavers per 1,000."""
+    numbers = share.numbers()
+    return {k: 1000 * v if v is not None and k in ("estimate", "std_error", "conf_low", "conf_high") else v for k, v in numbers.items()}
 
 
 def _finding(study: Study, question: str, terms: Sequence[str], table: list[dict[str, Any]], caveats: list[Caveat], seen: list[Rows], given: Sequence[str] | None) -> Finding:
@@ -246,21 +237,19 @@ def _finding(study: Study, question: str, terms: Sequence[str], table: list[dict
     widest = max(seen, key=lambda r: r.n)
     what = "answered surveys" if study.on_survey(["churned", *terms]) else "customer-months"
     cluster = sampling.cluster_name(study)
-    return Finding(
+    return sampling.finding(
+        study,
+        table,
         name=f"explain_churn {'+'.join(terms)}" + ("" if given is None else f" given {'+'.join(given)}"),
         question=question,
         estimand="average difference in leavers by the next period, per 1,000 customers",
         design="adjusted" if adjusted else "associational",
-        table=tidy(table, study.min_cell),
         method=(
             f"Discrete-time hazard (logistic), average marginal effects; held fixed: {', '.join(controls) or 'nothing'}. "
             f"95 % intervals clustered on {widest.cluster_count:,} {cluster}s, t."
         ),
         sample=f"{widest.n:,} of {widest.asked:,} {what} have all columns and a known next period." + (" A sample of customers was used." if widest.sampled else ""),
-        answer="",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
-        caveats=tuple({c.code: c for c in caveats}.values()),
+        caveats=caveats,
     )
 
 

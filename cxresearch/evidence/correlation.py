@@ -15,26 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxresearch.data.study import Role, Study
+from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import Spread, Summary, moments
 from cxresearch.evidence.ranks import rank_covariances
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.finding import Caveat, Finding, number, row, tidy, written
+from cxresearch.finding import MODELS, Caveat, Finding, number, row, written
 
 Array = NDArray[np.float64]
-STEPS = {
-    "crude": "crude",
-    "per_use": "per use",
-    "adjusted": "same usage and price",
-    "within_segment": "within segment",
-    "within_site_month": "within site and month",
-    "within_customer": "within customer",
-    "reliable": "corrected for unreliability",
-    "all_customers": "range for all, the silent included",
-}
+STEPS = ("crude", "per_use", "adjusted", "within_segment", "within_site_month", "within_customer", "reliable", "all_customers")
 HUGE_N = 20_000
 SMALL_R = 0.05
 
@@ -111,9 +102,9 @@ def relate(
     """
     outcomes, terms = _names(of), _names(among)
     lags = [lag] if isinstance(lag, int) else list(lag)
-    lacking = (*study.missing(*outcomes, *terms), *empty_roles(of, among))
+    lacking = (*study.missing(*outcomes, *terms), *sampling.empty_roles(of, among))
     if lacking or not outcomes or not terms:
-        return nothing(study, "relate", _question(outcomes, terms), lacking)
+        return sampling.nothing(study, "relate", _question(outcomes, terms), lacking)
     pairs = [
         Pair(y, x, tuple(c for c in (study.controls if given is None else given) if c not in (x, y) and study.has(c)), k, "spearman" in method)
         for y in outcomes
@@ -124,7 +115,7 @@ def relate(
     table: list[dict[str, Any]] = []
     ask = _Asking(study, pairs)
     for pair in pairs:
-        table += _lag_rows(pair, ask) if len(lags) > 1 else _ladder_rows(pair, steps or tuple(STEPS), ask)
+        table += _lag_rows(pair, ask) if len(lags) > 1 else _ladder_rows(pair, steps or STEPS, ask)
         if by is not None and len(lags) == 1:
             table += _level_rows(pair, by, ask)
     _adjust_p_values(table)
@@ -166,31 +157,6 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
 
 def _question(outcomes: Iterable[str], terms: Iterable[str]) -> str:
     return f"How closely does {' or '.join(outcomes) or 'an outcome'} go with {', '.join(terms) or 'other terms'}?"
-
-
-def empty_roles(*asked: object) -> tuple[str, ...]:
-    """What to map for each role that was asked for and that the study has no column of."""
-    return tuple(column for role in asked if isinstance(role, Role) and not role for column in role.examples)
-
-
-def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> Finding:
-    """A finding without rows: not estimable, naming the columns that would be needed."""
-    what = ", ".join(lacking) if lacking else "column that was asked for"
-    answer = f"Not estimable: this study has no {what}."
-    return Finding(
-        name=name,
-        question=question,
-        estimand="none",
-        design="descriptive",
-        table=tidy([]),
-        method="",
-        sample="",
-        answer=answer,
-        title="Not estimable",
-        study=study.name,
-        periods=study.period,
-        caveats=(Caveat("missing-columns", f"Map {what} to answer this question."),),
-    )
 
 
 # -- the steps of the ladder
@@ -286,7 +252,7 @@ def _within_site_month(pair: Pair, ask: _Asking) -> list[dict[str, Any]]:
     if not study.has("site_id") or study.cluster() != "site_id":
         return []
     if "site" in (study.term(pair.outcome).shared, study.term(pair.term).shared):
-        ask.notes.skipped(STEPS["within_site_month"], "neighbours of a site share it in a month, so nothing of it is left to compare")
+        ask.notes.skipped(MODELS["within_site_month"], "neighbours of a site share it in a month, so nothing of it is left to compare")
         return []
     table = ask.rows(pair, columns)
     return _within(pair, ask, "within_site_month", moments(study, table, columns, within=("site_id", "period")))
@@ -302,7 +268,7 @@ def _within_customer(pair: Pair, ask: _Asking) -> list[dict[str, Any]]:
 
 def _within(pair: Pair, ask: _Asking, model: str, spread: Spread) -> list[dict[str, Any]]:
     if spread.n < 3:
-        ask.notes.skipped(STEPS[model], "no two rows in one cell")
+        ask.notes.skipped(MODELS[model], "no two rows in one cell")
         return []
     return [_row(pair, model, "r", _interval(spread, lambda c: pearson(c, 0, 1)), spread.n, spread.clusters)]
 
@@ -325,7 +291,7 @@ def _reliable(pair: Pair, ask: _Asking) -> list[dict[str, Any]]:
 
     r = float(estimator(spread.full))
     if not math.isfinite(r) or abs(r) >= 1:
-        ask.notes.skipped(STEPS["reliable"], "the corrected correlation lies outside -1 to 1: reliability is too low to correct by")
+        ask.notes.skipped(MODELS["reliable"], "the corrected correlation lies outside -1 to 1: reliability is too low to correct by")
         return []
     interval = inference.jackknife(r, estimator(spread.left_out), on="r")
     if spread.independent:
@@ -349,7 +315,7 @@ def _all_customers(pair: Pair, ask: _Asking) -> list[dict[str, Any]]:
     if not on_survey or study.on_survey(["customer_id"]) or pair.lag:
         return []
     if len(on_survey) == 2:
-        ask.notes.skipped(STEPS["all_customers"], "both terms are known only of those who answered")
+        ask.notes.skipped(MODELS["all_customers"], "both terms are known only of those who answered")
         return []
     known = pair.term if on_survey[0] == pair.outcome else pair.outcome
     interval, n, clusters = silent.correlation_range(study, asked=on_survey[0], known=known)
@@ -388,22 +354,19 @@ def _adjust_p_values(table: list[dict[str, Any]]) -> None:
 
 
 def _finding(study: Study, pairs: list[Pair], table: list[dict[str, Any]], notes: sampling.Notes, by: str | None) -> Finding:
-    made = tidy(table, study.min_cell)
     outcomes = dict.fromkeys(pair.outcome for pair in pairs)
     terms = dict.fromkeys(pair.term for pair in pairs)
     adjusters = sorted({study.term(c).label for pair in pairs for c in pair.given})
     has_adjusted = any(record["model"] == "adjusted" or record["model"].startswith("lag ") for record in table) and bool(adjusters)
-    finding = Finding(
-        name=f"relate {'+'.join(outcomes)} {'+'.join(terms)}",
+    finding = sampling.finding(
+        study,
+        table,
+        name=f"relate {'+'.join(outcomes)} {'+'.join(terms)}" + (" by lag" if any(pair.lag for pair in pairs) else ""),
         question=_question([study.term(y).label for y in outcomes], [study.term(x).label for x in terms]),
         estimand="correlation over the window; the step says between whom",
         design="adjusted" if has_adjusted else "associational",
-        table=made,
         method=_method(table, adjusters, notes),
         sample=notes.text(),
-        answer="",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
         caveats=_caveats(study, pairs, table, notes, by),
     )
     answer, title = _answer(study, pairs, finding)
@@ -442,12 +405,12 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
     turned = [r for r in records if _turns(crude, r)]
     last = next((r for r in reversed(records) if r["model"] in ("within_customer", "within_site_month", "adjusted")), None)
     if turned:
-        text += f"; the sign turns with {STEPS[turned[0]['model']]}: {written(turned[0], n=False)}"
+        text += f"; the sign turns with {MODELS[turned[0]['model']]}: {written(turned[0], n=False)}"
     elif last is not None and last is not crude:
-        text += f"; {STEPS[last['model']]}: {written(last, n=False)}"
+        text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
     title = f"{_cap(x)} and {y} {_goes(last or crude)}"
     if turned:
-        title = f"{_cap(x)} and {y}: the crude sign turns with {STEPS[turned[0]['model']]}"
+        title = f"{_cap(x)} and {y}: the crude sign turns with {MODELS[turned[0]['model']]}"
     return text + ".", title
 
 
@@ -499,7 +462,7 @@ def _caveats(study: Study, pairs: list[Pair], table: list[dict[str, Any]], notes
     for pair in pairs:
         own = [r for r in table if r["outcome"] == pair.outcome and r["term"] == pair.term and r["measure"] in ("r", "rho")]
         found += _pair_caveats(study, pair, own)
-    return tuple({caveat.code: caveat for caveat in found}.values())
+    return tuple(found)
 
 
 def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[Caveat]:
@@ -508,7 +471,7 @@ def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[C
     for measure, first in crude.items():
         turned = [r for r in own if r["group"] == "all" and r["measure"] == measure and _turns(first, r)]
         if turned:
-            steps = " and ".join(dict.fromkeys(STEPS.get(r["model"], r["model"]) for r in turned))
+            steps = " and ".join(dict.fromkeys(MODELS.get(r["model"], r["model"]) for r in turned))
             x, y = study.term(pair.term).label, study.term(pair.outcome).label
             found.append(Caveat("confounded", f"The crude sign of {x} with {y} turns: {steps}. Do not read the crude number alone."))
             break

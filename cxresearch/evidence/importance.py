@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
-from cxresearch.evidence import inference
-from cxresearch.evidence.correlation import empty_roles, nothing
+from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.moments import Spread, moments
-from cxresearch.evidence.sampling import Notes
-from cxresearch.finding import Caveat, Finding, number, row, tidy, written
+from cxresearch.finding import Caveat, Finding, number, row, written
 
 Array = NDArray[np.float64]
 R2_FLOOR = 0.01  # below it the shares of R² are shares of noise
@@ -75,11 +73,11 @@ def rank_drivers(study: Study, of: str, among: Sequence[str] | Mapping[str, Sequ
     grouped = isinstance(among, Mapping)
     question = f"Which of {', '.join(blocks) or 'the terms'} rank first among those that go with {study.term(of).label}?"
     lacking = study.missing(of, *(x for terms in blocks.values() for x in terms))
-    lacking += empty_roles(*(among.values() if isinstance(among, Mapping) else (among,)))
+    lacking += sampling.empty_roles(*(among.values() if isinstance(among, Mapping) else (among,)))
     if lacking or len(blocks) < 2:
-        return nothing(study, "rank_drivers", question, lacking or ["second term to rank against"])
+        return sampling.nothing(study, "rank_drivers", question, lacking or ["second term to rank against"])
     blocks, dropped = _enough_rows(study, of, blocks)
-    notes = Notes(study)
+    notes = sampling.Notes(study)
     for term, missing in dropped.items():
         notes.skipped(term, f"{100 * missing:.0f} % of rows lack it")
     columns = [of, *(x for terms in blocks.values() for x in terms)]
@@ -151,25 +149,23 @@ def _added_by_the_rest(spread: Spread, of: str, players: list[list[int]], adjust
     return row(outcome=of, term="end_to_end", model="blocks", measure="r2_difference", **everything, **interval.numbers())
 
 
-def _finding(study: Study, question: str, of: str, blocks: Mapping[str, Sequence[str]], made: list[dict[str, Any]], notes: Notes, grouped: bool) -> Finding:
+def _finding(study: Study, question: str, of: str, blocks: Mapping[str, Sequence[str]], made: list[dict[str, Any]], notes: sampling.Notes, grouped: bool) -> Finding:
     caveats = notes.caveats()
     if study.on_survey([of]) and not grouped:
         caveats.append(Caveat("halo", "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer."))
     shares = [r for r in made if r["measure"] == "share" and r["estimate"] is None]
     if grouped or shares:
         caveats.append(Caveat("weak-split", "Shares depend on how the blocks correlate and how well each is measured: read them as a range, not as a budget."))
-    finding = Finding(
+    finding = sampling.finding(
+        study,
+        made,
         name=f"rank_drivers {of} {'+'.join(blocks)}",
         question=question,
         estimand="share of R², averaged over all orders of entry",
         design="associational",
-        table=tidy(made, study.min_cell),
         method=f"Relative importance (LMG{', Owen value of blocks' if grouped else ''}); ranks by {DRAWS:,} draws of blocks. {notes.interval_method()}",
         sample=notes.text(),
-        answer="",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
-        caveats=tuple(caveats),
+        caveats=caveats,
     )
     answer, title = _answer(study, of, blocks, finding, grouped)
     return dataclasses.replace(finding, answer=answer, title=title)

@@ -121,6 +121,22 @@ def wald(estimate: float, std_error: float, df: float | None, level: float = LEV
     return Interval(estimate, std_error, df, estimate - quantile * std_error, estimate + quantile * std_error, p_value)
 
 
+def share_interval(share: float, n: int, std_error: float | None, df: float | None, level: float = LEVEL) -> Interval:
+    """Interval of a share: Wilson's, with the n that would give the clustered standard error without clusters.
+
+    Holds for rare answers, where the share plus or minus two errors leaves 0 to 1 or is far too narrow. `std_error`
+    is None for independent rows. Clustering never adds information here: an error below the binomial one counts as it.
+    Source: Wilson (1927); Franco, Little, Louis & Slud (2019) for the effective sample size.
+    """
+    plain = math.sqrt(share * (1 - share) / n)
+    error = max(std_error, plain) if std_error is not None and math.isfinite(std_error) else plain
+    effective = n * (plain / error) ** 2 if error > 0 else float(n)
+    quantile = float(stats.norm.ppf(0.5 + level / 2) if df is None else stats.t.ppf(0.5 + level / 2, df))
+    middle = (share + quantile**2 / (2 * effective)) / (1 + quantile**2 / effective)
+    half = quantile / (1 + quantile**2 / effective) * math.sqrt(share * (1 - share) / effective + quantile**2 / (4 * effective**2))
+    return Interval(share, error, df, max(0.0, middle - half), min(1.0, middle + half))
+
+
 def clustered_error(influence: Array, clusters: NDArray[np.intp]) -> tuple[float, int]:
     """Standard error of a mean-like number from the influence of each row, added up within clusters.
 

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from scipy import stats
 
 from cxresearch.data.study import Study
-from cxresearch.evidence import inference
-from cxresearch.evidence.correlation import alpha, nothing
+from cxresearch.evidence import inference, sampling
+from cxresearch.evidence.correlation import alpha
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import moments
-from cxresearch.evidence.sampling import Notes
-from cxresearch.finding import Finding, number, row, tidy
+from cxresearch.finding import Finding, number, row
 
 LOW = 0.7  # below it a score is usually held too unreliable to compare groups by
 
@@ -29,8 +28,8 @@ def reliability(study: Study, of: str | Sequence[str] | None = None) -> Finding:
     scores = [name for name in asked if len(study.items(name)) > 1]
     question = "How reliably do the answers behind each score measure one thing?"
     if not scores:
-        return nothing(study, "reliability", question, study.missing(*asked) or ["score that is the mean of several answers"])
-    notes = Notes(study)
+        return sampling.nothing(study, "reliability", question, study.missing(*asked) or ["score that is the mean of several answers"])
+    notes = sampling.Notes(study)
     made = []
     for name in scores:
         items = study.items(name)
@@ -44,18 +43,14 @@ def reliability(study: Study, of: str | Sequence[str] | None = None) -> Finding:
         else:
             interval = inference.jackknife(estimate, alpha(spread.left_out * own, list(positions)))
         made.append(row(outcome=name, measure="alpha", n=spread.n, clusters=spread.clusters, unit=f"{len(items)} answers", **interval.numbers()))
-    finding = Finding(
+    finding = sampling.finding(
+        study,
+        made,
         name="reliability",
         question=question,
         estimand="Cronbach's alpha of the answers behind a score",
-        design="descriptive",
-        table=tidy(made, study.min_cell),
         method=f"Cronbach's alpha. {'95 % intervals: Feldt.' if all(s.independent for s in notes.spreads) else notes.interval_method()}",
         sample=notes.text(),
-        answer="",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
-        caveats=study.caveats(),
     )
     told = [r for r in finding.rows() if r["estimate"] is not None]
     if not told:

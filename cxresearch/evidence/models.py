@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
-from cxresearch.finding import Finding, row, tidy, written
+from cxresearch.finding import Finding, row, written
 
 
 class Fit(NamedTuple):
@@ -71,19 +71,15 @@ def _finding(study: Study, formula: str, outcome: str, result: Any, n: int, clus
         )  # fmt: skip
     kind = "Logistic regression" if logistic else "Least squares"
     cluster = sampling.cluster_name(study)
-    table = tidy(made, study.min_cell)
-    finding = Finding(
+    return sampling.finding(
+        study,
+        made,
         name=f"fit {formula}",
         question=f"What does the model {formula} say?",
         estimand="slope with the other terms held fixed" if not logistic else "odds ratio with the other terms held fixed",
         design="adjusted" if len(made) > 1 else "associational",
-        table=table,
         method=f"{kind} (statsmodels); errors {'HC1' if clusters == n else f'clustered on {clusters:,} {cluster}s'}.",
         sample=f"{n:,} of {asked:,} rows have all terms.",
         answer=f"{formula}: " + "; ".join(f"{r['term']} {written({k: r[k] for k in r}, n=False)}" for r in made) + f"; n = {n:,}.",
         title=f"{kind}: {formula}",
-        periods=f"{study.periods[0]} to {study.periods[-1]}",
-        study=study.name,
-        caveats=study.caveats(),
     )
-    return finding

@@ -1,14 +1,60 @@
-"""Sampling notes: which rows and clusters a finding rests on, how its intervals were made, and what was left out."""
+"""What a finding rests on: rows, clusters, how its intervals were made, what was left out, and how it is put together."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from cxresearch.data.study import Study
+from cxresearch.data.study import Role, Study
+from cxresearch.data.terms import BY_NAME
 from cxresearch.evidence.moments import Spread
-from cxresearch.finding import Caveat
+from cxresearch.finding import Caveat, Finding, tidy
 
 FEW_CLUSTERS = 20
+
+
+def finding(study: Study, rows: Iterable[Mapping[str, Any]], *, caveats: Iterable[Caveat] = (), answer: str = "", **fields: Any) -> Finding:
+    """A finding of a study: its table made tidy, small groups suppressed, labels and the study's own caveats added."""
+    table = tidy(rows, study.min_cell)
+    names = {name for column in ("outcome", "term") for name in table[column].dropna()}
+    names |= {group.partition("=")[0] for group in table["group"]}
+    given = {
+        "periods": f"{study.periods[0]} to {study.periods[-1]}",
+        "design": "descriptive",
+        "title": "Not estimable",
+        "study": study.name,
+        "labels": {name: BY_NAME[name].label for name in sorted(names) if name in BY_NAME},
+    }
+    return Finding(table=table, answer=answer, caveats=once([*study.caveats(), *caveats]), **given | fields)
+
+
+def once(caveats: Iterable[Caveat]) -> tuple[Caveat, ...]:
+    """Caveats in their order, one for each code: the first."""
+    found: dict[str, Caveat] = {}
+    for caveat in caveats:
+        found.setdefault(caveat.code, caveat)
+    return tuple(found.values())
+
+
+def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> Finding:
+    """A finding without rows: not estimable, naming the columns that would be needed."""
+    what = ", ".join(lacking) if lacking else "column that was asked for"
+    return finding(
+        study,
+        [],
+        name=name,
+        question=question,
+        estimand="none",
+        method="",
+        sample="",
+        answer=f"Not estimable: this study has no {what}.",
+        caveats=[Caveat("missing-columns", f"Map {what} to answer this question.")],
+    )
+
+
+def empty_roles(*asked: object) -> tuple[str, ...]:
+    """What to map for each role that was asked for and that the study has no column of."""
+    return tuple(column for role in asked if isinstance(role, Role) and not role for column in role.examples)
 
 
 class Notes:
@@ -53,8 +99,8 @@ class Notes:
         return f"95 % intervals: jackknife over {blocks} blocks of {clusters:,} {cluster}s."
 
     def caveats(self) -> list[Caveat]:
-        """Doubts that come from the study and from how few clusters there are."""
-        found = list(self.study.caveats())
+        """Doubts that come from how few clusters there are."""
+        found = []
         clustered = [s for s in self.spreads if not s.independent]
         if clustered and max(s.clusters for s in clustered) < FEW_CLUSTERS:
             found.append(few_clusters(self.study, max(s.clusters for s in clustered)))

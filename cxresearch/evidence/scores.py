@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from cxresearch.data import periods
 from cxresearch.data.study import Study
-from cxresearch.evidence import inference
-from cxresearch.evidence.correlation import nothing
+from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.moments import block_of, cluster_of
-from cxresearch.evidence.sampling import FEW_CLUSTERS, cluster_name, few_clusters
-from cxresearch.finding import Caveat, Finding, number, row, tidy, written
+from cxresearch.finding import Caveat, Finding, number, row, written
 
 Array = NDArray[np.float64]
 PROMOTER_FROM, DETRACTOR_TO = 9, 6
@@ -50,7 +48,7 @@ def score(study: Study, of: str, *, by: str | None = None) -> Finding:
     question = f"How high does {definition.label} stand, not only among those who answered?"
     lacking = study.missing(of)
     if lacking:
-        return nothing(study, "score", question, lacking)
+        return sampling.nothing(study, "score", question, lacking)
     levels = by if by is not None and study.has(by) else None
     table = study.rows([of, *([levels] if levels else [])])
     answers = table.filter(table[of].notnull())
@@ -64,17 +62,15 @@ def score(study: Study, of: str, *, by: str | None = None) -> Finding:
         made += _band_rows(study, answers)
     response, tipping = _response_rows(study, of, unit, sums)
     made += response + tipping
-    finding = Finding(
+    finding = sampling.finding(
+        study,
+        made,
         name=f"score {of}",
         question=question,
         estimand=f"mean {definition.label} of those who answered in {study.period}" if of != "recommend" else f"net recommendation of those who answered in {study.period}",
-        design="descriptive",
-        table=tidy(made, study.min_cell),
         method=_method(study, of, sums),
         sample=f"{int(sums.n[-1].sum()):,} answers in {study.period}, {int(sums.n.sum()):,} in the window.",
-        answer="",
         periods=f"{study.period}; trend from {study.periods[0]}",
-        study=study.name,
         caveats=_caveats(study, response, sums),
     )
     answer, title = _answer(study, of, finding)
@@ -106,6 +102,15 @@ class _Sums:
             return inference.jackknife(full, left_out) if n > 0 else inference.NOTHING
         variance = self.square[period].sum() / n - full**2
         return inference.wald(full, float(np.sqrt(variance / n)), None)
+
+
+    def share(self, period: int) -> inference.Interval:
+        """The mean of a period where every value is 0 or 1."""
+        full = self.interval(period)
+        n = int(self.n[period].sum())
+        if full.estimate is None or not n:
+            return full
+        return inference.share_interval(full.estimate, n, None if self.independent else full.std_error, full.df)
 
 
 def _as_score(of: str, answer: ir.Value) -> ir.Value:
@@ -162,7 +167,7 @@ def _band_rows(study: Study, answers: ir.Table) -> list[dict[str, Any]]:
     for low, high in BANDS:
         inside = now.recommend.between(low, high).cast("float64")
         sums = _block_sums(study, now, inside)
-        interval = sums.interval(len(sums.periods) - 1)
+        interval = sums.share(len(sums.periods) - 1)
         if sums.n[-1].sum():
             share = interval.estimate or 0.0
             n = int(sums.n[-1].sum())
@@ -179,7 +184,7 @@ def _response_rows(study: Study, of: str, unit: str, sums: _Sums) -> tuple[list[
     n = int(invited.n[last].sum())
     if not n:
         return [], []
-    rate = invited.interval(last)
+    rate = invited.share(last)
     response = [row(outcome="response", measure="rate", model="crude", unit="of those invited", n=n, events=int(invited.total[last].sum()), clusters=invited.clusters, **rate.numbers())]
     neutral = NEUTRAL.get(of, MIDDLE)
     share = rate.estimate or 0.0
@@ -202,19 +207,19 @@ def _scaled(interval: inference.Interval, change: Callable[[float], float]) -> i
 
 def _method(study: Study, of: str, sums: _Sums) -> str:
     what = "Promoters (9-10) minus detractors (0-6) of those who answered." if of == "recommend" else "Mean of those who answered."
-    how = "normal, every row is one customer" if sums.independent else f"jackknife over {sums.n.shape[1]} blocks of {sums.clusters:,} {cluster_name(study)}s"
+    how = "normal, every row is one customer" if sums.independent else f"jackknife over {sums.n.shape[1]} blocks of {sums.clusters:,} {sampling.cluster_name(study)}s"
     return f"{what} 95 % intervals: {how}."
 
 
 def _caveats(study: Study, response: Sequence[dict[str, Any]], sums: _Sums) -> tuple[Caveat, ...]:
-    found = list(study.caveats())
+    found = []
     if response and response[0]["estimate"] is not None:
         silent = 100 * (1 - response[0]["estimate"])
         found.append(Caveat("nonresponse", f"{silent:.0f} % of those invited did not answer. Who answers may depend on the answer, and weights do not cure that: read the tipping point."))
     else:
         found.append(Caveat("nonresponse", "The study does not say who was invited and silent: the score is that of those who answered."))
-    if not sums.independent and sums.clusters < FEW_CLUSTERS:
-        found.append(few_clusters(study, sums.clusters))
+    if not sums.independent and sums.clusters < sampling.FEW_CLUSTERS:
+        found.append(sampling.few_clusters(study, sums.clusters))
     return tuple(found)
 
 

@@ -544,7 +544,7 @@ def _table(finding: Finding, anchor: str) -> Table | None:
         values = {row[index] for row in rows}
         if values == {""} or (key == "group" and values == {"all"}):
             continue
-        if len(rows) > 1 and len(values) == 1 and key in ("model", "group", "measure"):
+        if len(rows) > 1 and len(values) == 1 and key in ("outcome", "term", "model", "group", "measure", "unit", "clusters"):
             same.append(f"{label.lower()} {values.pop()}")
         else:
             keep.append(index)
@@ -569,17 +569,7 @@ def _verdict(part: Mapping[str, Any]) -> VerdictBlock:
             return value or ""
         return f"{number(value, measure.decimals if measure else 2)} {unit}".strip()
 
-    low, high = (number(part.get(k), measure.decimals if measure else 2) for k in ("conf_low", "conf_high"))
-    level = 100 * float(part.get("conf_level") or 0.99)
-    region = _region(said(part.get("low")), said(part.get("high")))
-    facts = [
-        ("Estimate", said(part.get("estimate"))),
-        (f"{level:.0f} % interval", f"{low} to {high}" if part.get("conf_low") is not None else ""),
-        ("n", f"{int(part['n']):,}" if part.get("n") is not None else ""),
-        ("Holds if", region),
-        ("Why", REASONS.get(_text(part.get("reason")), _text(part.get("reason")))),
-        ("Would flip at a margin of", said(part.get("flips_at"))),
-    ]
+    facts = [("Would flip", said(part.get("flips_at")))]
     return VerdictBlock(
         _text(part.get("claim")),
         _text(part.get("label") or part.get("part")),

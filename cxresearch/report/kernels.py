@@ -123,7 +123,7 @@ def execute(source: Path, target: Path, values: Mapping[str, Any], root: Path) -
             language="python",
             progress_bar=False,
             start_timeout=START_SECONDS,
-            execution_timeout=8,
+            execution_timeout=CELL_SECONDS,
             kernel_manager_class=type("Kernel", (Watched,), {"exits": exits}),
             shutdown_kernel="immediate",
             record_timing=False,

@@ -64,7 +64,9 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     for name in ("data", "period"):
         shared[name] = next((v[name] for v in values.values() if name in v), None) or _default(forms, name)
     say(f"checking {archive.from_root(request.root / shared['data'], request.root)}")
-    study = preflight(shared["data"], shared["period"], request.as_of.isoformat() if request.as_of else None)
+    as_of = request.as_of.isoformat() if request.as_of else None
+    segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
+    study = preflight(shared["data"], shared["period"], as_of, sorted(segments))
     for name, form in forms.items():
         resolved = {"data": shared["data"], "period": study.period}
         values[name] |= {key: value for key, value in resolved.items() if key in form}
@@ -103,11 +105,8 @@ def _folders(request: Request, period: str) -> tuple[Path, Path]:
     """Where the report of the period lies, and that of the period before."""
     from cxresearch.data.periods import shift
 
-    before = shift(period, -1)
-    if request.out:
-        return request.out, request.out.parent / before
-    base = request.root / "reports" / request.edition.name
+    base = (request.out or request.root / "reports") / request.edition.name
     # other values are another report: the one that is published every month stays what it is
     other = {name: value for name, value in request.values.items() if name not in ("data", "period")}
     inner = archive.folder_name(other)
-    return base / period / inner, base / before / inner
+    return base / period / inner, base / shift(period, -1) / inner

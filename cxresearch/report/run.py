@@ -50,7 +50,7 @@ def run_edition(request: Request, say: Say) -> Outcome:
     clock = {"start": time.monotonic()}
     plan = checked(request, say)
     clock["checked"] = time.monotonic()
-    base = plan.folder.parent if request.out else request.root / "reports" / request.edition.name
+    base = (request.out or request.root / "reports") / request.edition.name
     with archive.aside(base) as made:
         (made / "notebooks").mkdir()
         chapters = _side_by_side(plan, request.edition.notebooks, made, say)

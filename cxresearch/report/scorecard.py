@@ -21,6 +21,8 @@ CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
 TILES_MIME = "application/vnd.cxresearch.tiles+json"
 NOTICE_MIME = "application/vnd.cxresearch.notice+json"
 MOST_ON_FRONT = 7
+MOST_CAUTIONS = 4
+LEADING = "S1.1"  # the links the project is named for
 WORDS = {"supported": "supported", "refuted": "refuted", "undecided": "undecided", "not_estimable": "not estimable"}
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
 
@@ -59,8 +61,8 @@ class Scorecard:
         if self.numbers is None:
             return _notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {WORDS[v]}" for v in claims.VERDICTS)
-        lines = [f"Of {len(self.claims)} claims of the trade press, on this operator's own data: {listed}."]
-        lines += [f"{WORDS[c['verdict']].capitalize()}: “{c['statement']}”" for c in self.claims if c["verdict"] in ("supported", "refuted")]
+        lines = [part["sentence"] for c in self.claims if c["id"] == LEADING for part in c["parts"] if part["conf_level"] is not None]
+        lines.append(f"Of {len(self.claims)} claims of the trade press, put to this operator's own data: {listed}.")
         return _notice("The answer", lines, "info")
 
     @property
@@ -77,11 +79,12 @@ class Scorecard:
         lines = []
         for record in _records(self.numbers, measure="difference", model="change"):
             decimals = MEASURES["difference"].decimals
+            if record["conf_low"] is None:
+                continue
             told = record["conf_low"] > 0 or record["conf_high"] < 0
             low, high, change = (number(record[k], decimals) for k in ("conf_low", "conf_high", "estimate"))
             name = NAMES.get(record["outcome"], record["outcome"])
-            word = "differs" if told else "no change told from zero"
-            lines.append(f"{name} since {record['term']}: {word}, {change} points (95 % interval {low} to {high}).")
+            lines.append(f"{name} {'has changed' if told else 'no change told'} since {record['term']}: {change} points (95 % interval {low} to {high}).")
         return lines
 
     @property
@@ -90,12 +93,12 @@ class Scorecard:
         codes = set()
         if self.numbers is not None:
             codes = {code for text in self.numbers["caveats"].dropna() for code in text.split(";") if code}
-        lines = [text for code, text in CAUTIONS.items() if code in codes]
+        lines = [text for code, text in CAUTIONS.items() if code in codes][:MOST_CAUTIONS]
         judged = sum(p["conf_level"] is not None for c in self.claims for p in c["parts"])
         if judged:
             by_chance = number(judged * (1 - claims.LEVEL) / 2, 2)
-            lines.append(f"{judged} numbers were judged at 99 %: where the truth lies on the edge of its region, chance alone would give {by_chance} wrong verdicts.")
-        lines.append("These are associations in what the operator recorded, not effects: they say what to look at, not what a measure would bring.")
+            lines.append(f"{judged} numbers were judged at 99 %. Were every truth on the edge of its region, chance alone would give {by_chance} wrong verdicts.")
+        lines.append("All of this is association, not effect: it says what to look at, not what a measure would bring.")
         return _notice("What to be careful about", lines, "caution")
 
     @property
@@ -138,18 +141,19 @@ HEADLINES = (
     ("Leavers a month", "per 1,000 customers", {"finding": "churn_rate", "measure": "per_1000"}, 1, 1.0),
     ("Answered the survey", "% of those invited", {"outcome": "response", "measure": "rate"}, 1, 100.0),
 )
-CAUTIONS = {
-    "nonresponse": "Scores are those of customers who answered; who answers may depend on the answer. The tipping points say how far the silent could be.",
-    "silent-leavers": "Leavers answer less: numbers that join satisfaction and leaving hold among those who answered.",
-    "confounded": "At least one crude correlation turns its sign when usage and price are held fixed: read the ladder, not the crude number.",
-    "reversed": "At least one correlation has another sign inside every segment than over all customers.",
-    "halo": "Ratings of one questionnaire move together: a part of every correlation between them is mood.",
-    "weak-split": "Shares of network, design and operations depend on how well each is measured: no budget should be split by them.",
-    "huge-n": "With so many customers even tiny correlations are told from zero: judge by size.",
-    "few-clusters": "Some intervals rest on few clusters.",
+CAUTIONS = {  # the gravest first: page one has room for a few
     "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
     "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",
+    "codes": "Some answers lie outside their scale and were left out: look at the mapping.",
+    "reversed": "A correlation has another sign inside every segment than over all customers.",
+    "confounded": "A crude correlation turns its sign at the same usage and price: read the ladder, not the crude number.",
+    "nonresponse": "Scores are those of customers who answered, and who answers may depend on the answer: read the tipping points.",
+    "few-clusters": "Some intervals rest on few clusters.",
+    "silent-leavers": "Leavers answer less: numbers that join satisfaction and leaving hold among those who answered.",
     "few-events": "Some questions have too few leavers to be answered.",
+    "weak-split": "Shares of network, design and operations depend on how well each is measured: split no budget by them.",
+    "halo": "Ratings of one questionnaire move together: a part of every correlation between them is mood.",
+    "huge-n": "With so many customers even tiny correlations are told from zero: judge by size.",
     "missing-columns": "Some questions cannot be asked of this study: columns are missing.",
 }
 

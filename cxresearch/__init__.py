@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from cxresearch.data.simulation import simulate as simulate
     from cxresearch.data.study import Study as Study
     from cxresearch.data.study import open_study as open_study
-    from cxresearch.evidence.churn import churn_rate as churn_rate
     from cxresearch.evidence.churn import explain_churn as explain_churn
-    from cxresearch.evidence.churn import leavers_by_level as leavers_by_level
     from cxresearch.evidence.correlation import relate as relate
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
+    from cxresearch.evidence.leavers import churn_rate as churn_rate
+    from cxresearch.evidence.leavers import leavers_by_level as leavers_by_level
     from cxresearch.evidence.measurement import reliability as reliability
     from cxresearch.evidence.models import fit as fit
     from cxresearch.evidence.scores import score as score
@@ -33,11 +33,11 @@ _HOMES = {
     "Finding": "cxresearch.finding",
     "Study": "cxresearch.data.study",
     "charts": "cxresearch.charts",
-    "churn_rate": "cxresearch.evidence.churn",
+    "churn_rate": "cxresearch.evidence.leavers",
     "explain_churn": "cxresearch.evidence.churn",
     "fit": "cxresearch.evidence.models",
     "judge": "cxresearch.claims",
-    "leavers_by_level": "cxresearch.evidence.churn",
+    "leavers_by_level": "cxresearch.evidence.leavers",
     "open_ledger": "cxresearch.report.ledger",
     "open_scorecard": "cxresearch.report.scorecard",
     "open_study": "cxresearch.data.study",
@@ -47,7 +47,7 @@ _HOMES = {
     "score": "cxresearch.evidence.scores",
     "simulate": "cxresearch.data.simulation",
 }
-__all__ = [*sorted(_HOMES), "__version__"]  # noqa: PLE0604  (names are strings, made from the table above)
+__all__ = [*sorted(_HOMES), "__version__"]
 
 
 def __getattr__(name: str) -> Any:

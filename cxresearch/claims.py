@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
-from cxresearch.finding import MEASURES, Finding, interval_at, number
+from cxresearch.finding import MEASURES, TOO_FEW, Finding, interval_at, number
 
 REGISTER = Path(__file__).with_suffix(".toml")
 VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
@@ -106,7 +106,7 @@ class Verdict:
 def register() -> Mapping[str, Claim]:
     """Every claim by its id, in the order of the file."""
     data = tomllib.loads(REGISTER.read_text(encoding="utf-8"))
-    return {id: _claim(id, entry) for id, entry in data.items()}
+    return {name: _claim(name, entry) for name, entry in data.items()}
 
 
 def policy_hash() -> str:
@@ -114,7 +114,7 @@ def policy_hash() -> str:
     return hashlib.sha256(REGISTER.read_bytes()).hexdigest()[:12]
 
 
-def _claim(id: str, entry: Mapping[str, Any]) -> Claim:
+def _claim(name: str, entry: Mapping[str, Any]) -> Claim:
     parts = tuple(
         Part(
             name=part["name"],
@@ -128,7 +128,16 @@ def _claim(id: str, entry: Mapping[str, Any]) -> Claim:
         )
         for part in entry["parts"]
     )
-    return Claim(id, entry["statement"], entry["kind"], entry["about"], entry["source"], entry["notebook"], entry.get("combine", "all-of"), parts)
+    return Claim(
+        name,
+        entry["statement"],
+        entry["kind"],
+        entry["about"],
+        entry["source"],
+        entry["notebook"],
+        entry.get("combine", "all-of"),
+        parts,
+    )
 
 
 def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str) -> Verdict:
@@ -163,7 +172,9 @@ def _entry(claim: str) -> Claim:
     claims = register()
     if claim not in claims:
         close = get_close_matches(claim, claims, n=1)
-        raise UsageError(f"no claim {claim!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(claims)}"))
+        raise UsageError(
+            f"no claim {claim!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(claims)}")
+        )
     return claims[claim]
 
 
@@ -195,16 +206,24 @@ def _base(entry: Claim, part: Part) -> dict[str, Any]:
 
 def _not_estimable(base: Mapping[str, Any], why: str, finding: Finding | None = None) -> Verdict:
     sentence = f"{base['label']}: not estimable, {why}."
-    more = {"finding": finding.name} if finding is not None else {}
+    more: dict[str, Any] = {"finding": finding.name} if finding is not None else {}
     return Verdict(**base, verdict="not_estimable", reason=why, conf_level=None, sentence=sentence, **more)
 
 
 def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], finding: Finding) -> Verdict:
     where = {k: record[k] for k in ("outcome", "term", "group", "model")} | {"finding": finding.name}
-    ends = interval_at(record, LEVEL)
+    ends = None if (record["effect_label"] or "").startswith(TOO_FEW) else interval_at(record, LEVEL)
     if ends is None:
         why = (record["effect_label"] or "the row has no interval").rstrip(".")
-        return Verdict(**base, **where, verdict="not_estimable", reason=why, conf_level=None, n=record["n"], sentence=f"{part.label}: not estimable, {why}.")
+        return Verdict(
+            **base,
+            **where,
+            verdict="not_estimable",
+            reason=why,
+            conf_level=None,
+            n=record["n"],
+            sentence=f"{part.label}: not estimable, {why}.",
+        )
     low, high = sorted(float(f"{end:.12g}") for end in ends)
     verdict, reason = decide(low, high, part.low, part.high)
     decimals = MEASURES[part.measure].decimals
@@ -245,13 +264,17 @@ def _flips_at(verdict: str, low: float, high: float, part: Part) -> str:
     decimals = MEASURES[part.measure].decimals
     one_sided = part.low is None or part.high is None
     if not one_sided:
-        return f"the interval runs from {number(low, decimals)} to {number(high, decimals)}"
+        return (
+            f"to supported with a region that holds {number(low, decimals)} to {number(high, decimals)}"
+            if verdict != "supported"
+            else f"to undecided with a region that ends inside {number(low, decimals)} to {number(high, decimals)}"
+        )
     near, far = (high, low) if part.low is None else (low, high)
     if verdict == "supported":
-        return f"undecided with a margin beyond {number(near, decimals)}"
+        return f"to undecided at a margin of {number(near, decimals)}"
     if verdict == "refuted":
-        return f"undecided with a margin short of {number(far, decimals)}"
-    return f"supported with a margin of {number(near, decimals)}, refuted beyond {number(far, decimals)}"
+        return f"to undecided at a margin of {number(far, decimals)}"
+    return f"to supported at a margin of {number(near, decimals)}, to refuted at {number(far, decimals)}"
 
 
 def combine(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -264,7 +287,10 @@ def combine(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     given: dict[tuple[str, str], Mapping[str, Any]] = {(p["claim"], p["part"]): p for p in parts}
     combined = []
     for claim in register().values():
-        judged = [dict(given.get((claim.id, part.name)) or asdict(_not_estimable(_base(claim, part), UNANSWERED))) for part in claim.parts]
+        judged = [
+            dict(given.get((claim.id, part.name)) or asdict(_not_estimable(_base(claim, part), UNANSWERED)))
+            for part in claim.parts
+        ]
         verdict, reason = _combined(claim.combine, judged)
         combined.append(
             {
@@ -297,8 +323,14 @@ def _combined(rule: str, parts: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
         if len(by["supported"]) == len(parts):
             return "supported", ""
     if by["not_estimable"]:
-        return "not_estimable", "; ".join(dict.fromkeys(p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["not_estimable"]))
-    return "undecided", "; ".join(dict.fromkeys(p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["undecided"]))
+        return "not_estimable", "; ".join(
+            dict.fromkeys(
+                p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["not_estimable"]
+            )
+        )
+    return "undecided", "; ".join(
+        dict.fromkeys(p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["undecided"])
+    )
 
 
 def _named(parts: Iterable[Mapping[str, Any]]) -> str:

@@ -18,6 +18,7 @@ import pandas as pd
 
 FINDING_MIME = "application/vnd.cxresearch.finding+json"
 MIN_CELL = 10  # a row resting on fewer people is suppressed; a study may only raise it
+TOO_FEW = "too few"  # begins the label of an estimate that may be shown but not judged by
 SIGNIFICANT_DIGITS = 12  # estimates are rounded once, here, so that files compare
 
 Design = Literal["descriptive", "associational", "adjusted", "quasi-experimental", "experimental"]
@@ -63,7 +64,19 @@ COLUMNS = (
     "effect",
     "effect_label",
 )
-SUPPRESSED = ("estimate", "std_error", "df", "conf_low", "conf_high", "p_value", "p_adjusted", "n", "events", "effect")
+SUPPRESSED = (
+    "estimate",
+    "std_error",
+    "df",
+    "conf_low",
+    "conf_high",
+    "p_value",
+    "p_adjusted",
+    "n",
+    "events",
+    "clusters",  # where every row is one customer the clusters are the n
+    "effect",
+)
 
 
 @dataclass(frozen=True)
@@ -112,7 +125,7 @@ MEASURES: dict[str, Measure] = {
         Measure("odds_ratio", "odds ratio", 2, "log"),
         Measure("per_1000", "leavers per 1,000", 1),
         Measure("score", "score", 1),
-        Measure("difference", "difference", 1),
+        Measure("difference", "difference", 2),
         Measure("rate", "rate", 3),
         Measure("tipping", "tipping point", 1),
     )
@@ -183,24 +196,49 @@ def _rounded(value: Any) -> float | None:
 
 
 def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.DataFrame:
-    """Rows as the table of a Finding: fixed columns, null and never NaN, small groups suppressed."""
-    records = []
-    for given in rows:
-        record = {**dict.fromkeys(COLUMNS), **given}
-        count = record["n"]
-        if count is not None and not pd.isna(count) and 0 < count < min_cell:
-            record.update(dict.fromkeys(SUPPRESSED))
-            record["effect_label"] = f"suppressed: fewer than {min_cell} customers"
-        for name in NUMBER_COLUMNS:
-            record[name] = _rounded(record[name])
-        for name in COUNT_COLUMNS:
-            value = record[name]
-            record[name] = None if value is None or pd.isna(value) else int(value)
-        records.append(record)
+    """Rows as the table of a Finding: fixed columns, null and never NaN, small groups suppressed.
+
+    A row resting on fewer than `min_cell` customers loses its numbers. Where it is the only such level of a split, the
+    smallest other level loses them too: else it could be worked out from the total.
+    """
+    records = [_record(given) for given in rows]
+    for record in records:
+        if record["n"] is not None and 0 < record["n"] < min_cell:
+            _suppress(record, f"suppressed: fewer than {min_cell} customers")
+    for family in _families(records):
+        shown = [record for record in family if record["n"] is not None]
+        hidden = [record for record in family if (record["effect_label"] or "").startswith("suppressed")]
+        if len(hidden) == 1 and shown:
+            _suppress(min(shown, key=lambda r: r["n"]), "suppressed: a smaller group could be worked out from it")
     frame = pd.DataFrame(records, columns=list(COLUMNS), dtype=object)
     types = dict.fromkeys(TEXT_COLUMNS, "string") | dict.fromkeys(NUMBER_COLUMNS, "Float64")
     types |= dict.fromkeys(COUNT_COLUMNS, "Int64")
     return frame.astype(types)
+
+
+def _record(given: Mapping[str, Any]) -> dict[str, Any]:
+    record = {**dict.fromkeys(COLUMNS), **given}
+    for name in NUMBER_COLUMNS:
+        record[name] = _rounded(record[name])
+    for name in COUNT_COLUMNS:
+        value = record[name]
+        record[name] = None if value is None or pd.isna(value) else int(value)
+    return record
+
+
+def _suppress(record: dict[str, Any], why: str) -> None:
+    record.update(dict.fromkeys(SUPPRESSED))
+    record["effect_label"] = why
+
+
+def _families(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows that split the same number by the levels of one column; periods do not add up to a total."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        split = record["group"].partition("=")[0]
+        if split not in ("all", "period"):
+            found.setdefault((*(record[k] for k in ("outcome", "term", "model", "measure")), split), []).append(record)
+    return list(found.values())
 
 
 def number(value: Any, decimals: int = 2) -> str:
@@ -279,7 +317,7 @@ class Finding:
         unknown = sorted(set(wanted) - set(COLUMNS))
         if unknown:
             raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
-        records = [{k: (None if pd.isna(v) else v) for k, v in r.items()} for r in self.table.to_dict("records")]
+        records = [{str(k): (None if pd.isna(v) else v) for k, v in r.items()} for r in self.table.to_dict("records")]
         for name, value in wanted.items():
             allowed = {value} if isinstance(value, str) else set(value)
             records = [record for record in records if record[name] in allowed]
@@ -291,7 +329,9 @@ class Finding:
         if len(records) == 1:
             return records[0]
         asked = ", ".join(f"{k}={v!r}" for k, v in wanted.items())
-        raise LookupError(f"{len(records)} rows of {self.name!r} match {asked}; name one by term, group, model, measure")
+        raise LookupError(
+            f"{len(records)} rows of {self.name!r} match {asked}; name one by term, group, model, measure"
+        )
 
     def only(self, **wanted: str | Sequence[str]) -> Finding:
         """The same finding with only the rows that match: for a chart or a table of a part of it."""
@@ -380,7 +420,9 @@ def printed(finding: Finding) -> list[tuple[str, ...]]:
         interval = ""
         if record["conf_low"] is not None and record["conf_high"] is not None:
             low, high = (number(record[k], measure.decimals) for k in ("conf_low", "conf_high"))
-            interval = f"{low} to {high}" + (f" ({100 * record['conf_level']:.0f} %)" if record["conf_level"] != 0.95 else "")
+            interval = f"{low} to {high}" + (
+                f" ({100 * record['conf_level']:.0f} %)" if record["conf_level"] != 0.95 else ""
+            )
         what = [finding.spoken(column, record[column]) for column in ("outcome", "term", "model", "group")]
         counts = [f"{record[k]:,}" if record[k] is not None else "" for k in ("n", "clusters")]
         lines.append((*what, measure.label, record["unit"] or "", estimate, interval, *counts))

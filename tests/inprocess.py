@@ -12,11 +12,13 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def shown(name: str, **parameters: Any) -> list[Any]:
-    """The values that the cells of a notebook would display, with these parameters, in order."""
+    """What the cells of a notebook would display, with these parameters, in order: values, and the words of figures."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+
+    from cxresearch.charts.dressing import worn
 
     scope: dict[str, Any] = {"__name__": "__main__"}
     found = []
@@ -30,6 +32,7 @@ def shown(name: str, **parameters: Any) -> list[Any]:
             scope.update(parameters)
         elif value is not None and not cell.source.rstrip().endswith(";"):
             found.append(value)
+        found += [worn(plt.figure(number)) for number in plt.get_fignums()]
         plt.close("all")
     return found
 

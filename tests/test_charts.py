@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -249,6 +250,10 @@ def test_dots_names_groups_once_on_the_axis_and_adds_columns_that_tell_rows_apar
     ax = charts.dots(finding(by_group), label="group")
     assert labels(ax) == ["all", "high"]
     assert ax.get_xlabel() == "score by value segment"
+    with_unit = [{**r, "unit": "points"} for r in by_group]
+    assert charts.dots(finding(with_unit), label="group").get_xlabel() == "score, points by value segment"
+    mixed = charts.dots(finding([*with_unit, {**by_group[1], "unit": "stars", "model": "adjusted"}]), label="group")
+    assert mixed.get_xlabel() == "score"  # a unit that not all rows have is not the axis's
     crossed = [*by_group, made(9, 8, 10, group="value_segment=high", model="adjusted", **of)]
     assert len(set(labels(charts.dots(finding(crossed), label="group")))) == 3
 
@@ -267,6 +272,11 @@ def test_shares_run_from_the_largest_with_the_range_of_the_rank_beside_each() ->
     assert [patch.get_width() for patch in ax.patches] == [0.5, 0.2]
     assert intervals(ax) == [(0.44, 0.55), (0.15, 0.26)]
     assert ax.get_xlim()[0] == 0  # bars grow from their foot
+    rows.append(made(0.3, 0.25, 0.35, term="empathy", measure="share", outcome="satisfaction", model="within_customer"))
+    both_models = charts.shares(finding(rows))
+    assert labels(both_models) == ["reliability", "empathy"]
+    assert [x for x, _ in points(both_models, hollow=True)] == [0.3]
+    assert both_models.get_xlabel() == "share: lmg (●), within customer (○)"
 
 
 # columns and courses
@@ -369,6 +379,11 @@ def test_title_is_the_message_and_caption_says_method_n_level_and_periods() -> N
     )
 
 
+def test_caption_does_not_repeat_a_level_that_the_method_names() -> None:
+    ax = charts.ladder(finding(LADDER, method="Pearson r. 95 % intervals: jackknife."))
+    assert worn(ax.figure).caption.count("95 %") == 1
+
+
 def test_alternative_text_names_the_numbers_and_keeps_the_last_row_when_it_must_shorten() -> None:
     short = charts.dots(finding([made(0.31, 0.28, 0.34, outcome="trust", term="mos", measure="r")]))
     assert "Correlation r with 95 % intervals: speech quality (mean opinion score): 0.31 (0.28 to 0.34)." in alt(short)
@@ -458,12 +473,12 @@ def test_the_shipped_fonts_win_over_fonts_of_the_machine_with_the_same_name() ->
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
-    other = next(entry for entry in manager.ttflist if entry.name == "DejaVu Sans")
-    manager.ttflist.insert(0, font_manager.FontEntry(fname=other.fname, name=theme.FONT_FAMILY, weight=400))
+    other = next(entry for entry in manager.ttflist if entry.name == "DejaVu Sans" and entry.weight == 400)
+    manager.ttflist.insert(0, dataclasses.replace(other, name=theme.FONT_FAMILY, style="normal", weight=400))
     try:
         theme.use()
         for (weight, style), path in theme.FONT_FILES.items():
-            wanted = font_manager.FontProperties(family=theme.FONT_FAMILY, weight=weight, style=style)
+            wanted = font_manager.FontProperties(family=theme.FONT_FAMILY, style=style, weight=weight, size=7.25)
             assert font_manager.findfont(wanted) == str(path)
     finally:
         manager.ttflist[:] = [
@@ -545,5 +560,8 @@ def test_a_notebook_shows_each_figure_once_as_svg_with_its_words() -> None:
 
 
 def test_installing_outside_a_notebook_does_nothing() -> None:
+    import IPython
+
+    assert IPython.get_ipython() is None
     notebook.install()
     assert isinstance(charts.ladder(finding(LADDER)).figure, Figure)

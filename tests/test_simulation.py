@@ -116,9 +116,9 @@ def test_the_default_operator_takes_less_than_five_seconds(tmp_path: Path) -> No
 def test_the_study_file_names_the_tables(folder: Path) -> None:
     """The study file is valid TOML, says that it is simulated, and its tables exist."""
     study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
-    assert study["name"] == "demo"
+    assert study["name"] == "simulated-baseline-1"
     assert study["simulated"] is True
-    assert study["title"] == "Demo operator (simulated, preset baseline, seed 1)"
+    assert study["title"] == "Simulated operator (preset baseline, seed 1)"
     assert study["levels"] == ["customer", "site"]
     assert all((folder / table["file"]).exists() for table in study["tables"].values())
     assert set(study["tables"]) == {"panel", "surveys"}

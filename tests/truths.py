@@ -24,7 +24,10 @@ def findings(study: cx.Study) -> list[cx.Finding]:
     leaving = [*study.controls, "satisfaction"]
     return [
         *(cx.relate(study, of="satisfaction", among=term) for term in [*QUALITY, *RATINGS]),
-        *(cx.relate(study, of="churned", among=term) for term in ["satisfaction", "call_failures", "retainability", "bill_errors"]),
+        *(
+            cx.relate(study, of="churned", among=term)
+            for term in ["satisfaction", "call_failures", "retainability", "bill_errors"]
+        ),
         cx.explain_churn(study, among=["satisfaction", "call_failures", "bill_errors", "prepaid"]),
         cx.explain_churn(study, among="trust", given=leaving),
         cx.rank_drivers(study, of="satisfaction", among=study.rater),

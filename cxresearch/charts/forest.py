@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cxresearch.charts import frame, lines, words
 from cxresearch.charts.theme import themed
@@ -11,6 +11,8 @@ from cxresearch.finding import Finding, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+KIND = "Shares of drivers"
 
 
 def dots(finding: Finding, label: str = "term", measure: str | None = None) -> Axes:
@@ -32,19 +34,38 @@ def dots(finding: Finding, label: str = "term", measure: str | None = None) -> A
 
 
 def shares(finding: Finding, group: str = "all") -> Axes:
-    """How much of the explained part goes with each driver, from the largest, with the rank and its range."""
-    records = frame.rows_of(finding, measure="share", group=group)
-    if not records:
-        return frame.placeholder(finding, "Shares of drivers")
-    records.sort(key=lambda record: (record["estimate"] is None, -(record["estimate"] or 0.0)))
-    ranks = {(r["outcome"], r["term"], r["model"]): r for r in finding.rows(measure="rank", group=group)}
+    """How much of the explained part goes with each driver, from the largest, with the rank and its range.
+
+    Bars show the first model of the finding; where it has a second one, open marks show that.
+    """
+    chosen = frame.rows_of(finding, measure="share", group=group)
+    if not chosen:
+        return frame.placeholder(finding, KIND)
+    first, *others = dict.fromkeys(record["model"] for record in chosen)
+    records = sorted((record for record in chosen if record["model"] == first), key=frame.from_the_largest)
+    second = {_who(record): record for record in chosen if [record["model"]] == others[:1]}
+    ranks = {_who(record): record for record in finding.rows(measure="rank", group=group, model=first)}
     labels = words.row_labels(records, "term")
-    notes = [_with_rank(record, ranks.get((record["outcome"], record["term"], record["model"]))) for record in records]
-    drawn = [lines.Line(*parts, shape="bar") for parts in zip(labels, records, notes, strict=True)]
+    notes = [_with_rank(record, ranks.get(_who(record))) for record in records]
+    drawn = [
+        lines.Line(label, record, note, shape="bar", beside=second.get(_who(record)))
+        for label, record, note in zip(labels, records, notes, strict=True)
+    ]
     with themed():
-        ax = lines.draw(drawn, words.measured(records))
-    alt = words.alternative("Shares of drivers", finding, records, labels)
-    return frame.finish(ax, finding, records, alt)
+        ax = lines.draw(drawn, words.measured(records) + _key(first, others))
+    shown = [*records, *second.values()]
+    return frame.finish(ax, finding, shown, words.alternative(KIND, finding, shown))
+
+
+def _key(first: str, others: list[str]) -> str:
+    if not others:
+        return ""
+    more = "; further models stand in the table" if len(others) > 1 else ""
+    return f": {words.spoken('model', first)} (●), {words.spoken('model', others[0])} (○){more}"
+
+
+def _who(record: Mapping[str, Any]) -> tuple[str, str]:
+    return record["outcome"], record["term"]
 
 
 def _with_rank(record: frame.Row, rank: Mapping[str, object] | None) -> str:

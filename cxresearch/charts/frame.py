@@ -43,6 +43,12 @@ def values(records: Sequence[Mapping[str, Any]]) -> list[float]:
     return [float(value) for value in found if value is not None]
 
 
+def from_the_largest(record: Mapping[str, Any] | None) -> tuple[bool, float]:
+    """The order of rows from the largest to the smallest, and last what has no number."""
+    estimate = record["estimate"] if record else None
+    return estimate is None, -(estimate or 0.0)
+
+
 def column_axes(low: float, high: float) -> Axes:
     """Axes for columns or for points over time, with a light horizontal grid."""
     from matplotlib import pyplot

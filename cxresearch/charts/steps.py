@@ -115,7 +115,7 @@ def strip(finding: Finding) -> Axes:
     step = _deepest(chosen)
     crude = {(r["outcome"], r["term"]): r for r in chosen if r["model"] == "crude"}
     deeper = {(r["outcome"], r["term"]): r for r in chosen if r["model"] == step}
-    pairs = sorted(dict.fromkeys([*crude, *deeper]), key=lambda pair: _size(deeper.get(pair)))
+    pairs = sorted(dict.fromkeys([*crude, *deeper]), key=lambda pair: frame.from_the_largest(deeper.get(pair)))
     if not pairs:
         return frame.placeholder(finding, "Correlations of many pairs")
     shown = [deeper.get(pair) or {**crude[pair], **_unknown(step)} for pair in pairs]
@@ -132,12 +132,6 @@ def strip(finding: Finding) -> Axes:
 def _deepest(records: Sequence[frame.Row]) -> str:
     found = [record["model"] for record in records if record["estimate"] is not None and record["model"] in DEEPER]
     return max(DEEPER, key=lambda model: (found.count(model), DEEPER.index(model)))
-
-
-def _size(record: frame.Row | None) -> tuple[bool, float]:
-    """From the largest to the smallest, and last what has no number."""
-    estimate = record["estimate"] if record else None
-    return estimate is None, -(estimate or 0.0)
 
 
 def _unknown(step: str) -> dict[str, Any]:

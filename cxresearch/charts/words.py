@@ -77,12 +77,11 @@ def printed(record: Mapping[str, Any]) -> str:
 
 
 def measured(records: Sequence[Mapping[str, Any]]) -> str:
-    """What the rows measure, with the unit where they share one: `score (points)`."""
-    names = dict.fromkeys(MEASURES[record["measure"]].label for record in records)
-    units = {record["unit"] for record in records if record["unit"]}
-    label = ", ".join(names)
-    unit = clean(units.pop()) if len(units) == 1 else ""
-    return f"{label} ({unit})" if unit and unit.casefold() not in label.casefold() else label
+    """What the rows measure, with the unit where they all share one: `score, points`."""
+    label = ", ".join(dict.fromkeys(MEASURES[record["measure"]].label for record in records))
+    units = {record["unit"] for record in records}
+    unit = clean(units.pop() or "") if len(units) == 1 else ""
+    return f"{label}, {unit}" if unit and unit.casefold() not in label.casefold() else label
 
 
 def caption(finding: Finding, records: Sequence[Mapping[str, Any]]) -> str:
@@ -91,7 +90,8 @@ def caption(finding: Finding, records: Sequence[Mapping[str, Any]]) -> str:
     counts = sorted({record["n"] for record in records if record["n"] is not None})
     if counts:
         parts.append(f"n = {counts[0]:,}" + (f" to {counts[-1]:,}" if len(counts) > 1 else ""))
-    if level := _levels(records):
+    level = _levels(records)
+    if level and level not in finding.method:
         parts.append(f"Intervals at {level}")
     if finding.periods:
         parts.append(f"Periods: {clean(finding.periods).rstrip('.')}")

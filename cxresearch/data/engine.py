@@ -1,6 +1,6 @@
-"""The only room that knows the engine: own files become tables of terms, as Ibis expressions on DuckDB.
+"""The only room that knows DuckDB: own files of any kind become tables of rows.
 
-Ids stay text (007 is not 7), NaN and NULL are made one, declared missing codes become null.
+What their columns mean is said in `columns`. An id is read as text, and declared codes are nobody's id.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Mapping as MappingType
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,31 +17,10 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from cxresearch.data.mapping import Column, Mapping, Table
-from cxresearch.data.terms import Term, nearest, table_terms
-from cxresearch.errors import UsageError
-
-TEXT_KINDS = ("id", "category", "time")
-_DERIVED = "cx derived "  # keeps derived columns apart from own ones of the same name
-
-
-@dataclass(frozen=True)
-class Source:
-    """One own table seen through the mapping: an expression for each term that it can give.
-
-    `composites` names the items behind each score that is a mean of several answers.
-    """
-
-    name: str
-    file: str
-    table: ir.Table
-    values: MappingType[str, ir.Value]
-    composites: MappingType[str, tuple[str, ...]] = field(default_factory=dict)
-    stated_period: bool = False
-
-    def select(self, columns: list[str]) -> ir.Table:
-        """The table with exactly these terms as columns."""
-        return self.table.select(**{name: self.values[name] for name in columns})
+from cxresearch.data.columns import DERIVED, UNCODED_KINDS, Source, own_columns, source_of, text_columns, without
+from cxresearch.data.mapping import Mapping, Table
+from cxresearch.data.terms import nearest
+from cxresearch.errors import NoData, UsageError
 
 
 class Engine:
@@ -56,11 +33,13 @@ class Engine:
 
     def source(self, mapping: Mapping, table: Table) -> Source:
         """One table of a study; raises UsageError naming file and column where they do not fit."""
-        text = _text_columns(table)
+        text = text_columns(table) | ({table.join.on} if table.join is not None else set())
         raw = self._read(mapping.folder / table.file, table, text)
+        if raw.limit(1).to_pyarrow().num_rows == 0:
+            raise NoData(f"{table.file}: holds no rows")
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)
-        return _source(table, self._derived(table, raw))
+        return source_of(table, self._derived(table, raw))
 
     def keep(self, expression: ir.Table) -> ir.Table:
         """The rows of an expression computed once and kept in memory."""
@@ -76,16 +55,23 @@ class Engine:
         other = self._read(
             mapping.folder / table.join.file,
             Table(table.name, table.join.file, sheet=table.join.sheet, missing=table.missing),
-            text | {key},
+            text,
         )
         for side, file in ((raw, table.file), (other, table.join.file)):
             if key not in side.columns:
                 raise UsageError(f"{file}: no column {key!r} to join on{nearest(key, list(side.columns))}")
-            rows, keys = side.aggregate(rows=side.count(), keys=side[key].nunique()).to_pyarrow().to_pylist()[0].values()
+            counted = side.aggregate(rows=side.count(), keys=side[key].nunique())
+            rows, keys = counted.to_pyarrow().to_pylist()[0].values()
             if rows != keys:
-                raise UsageError(f"{file}: {rows - keys:,} rows repeat a value of {key!r}; a join must be one to one")
+                told = f"{rows - keys:,} rows repeat or lack a value of {key!r}"
+                raise UsageError(f"{file}: {told}; a join must be one to one")
         shared = [c for c in other.columns if c in raw.columns and c != key]
-        return raw.inner_join(other.drop(*shared), key)
+        raw, other = (side.mutate(**{key: side[key].cast("string")}) for side in (raw, other.drop(*shared)))
+        alone = int(raw.anti_join(other, key).count().to_pyarrow().as_py())
+        if alone:
+            told = f"{alone:,} rows of {table.file} have no row of the same {key!r} here"
+            raise UsageError(f"{table.join.file}: {told}; a join must be one to one")
+        return raw.inner_join(other, key)
 
     def _derived(self, table: Table, raw: ir.Table) -> ir.Table:
         """The table with a column more for each SQL expression of the mapping."""
@@ -96,17 +82,18 @@ class Engine:
         self.connection.create_view(own, raw)
         for term, sql in expressions.items():
             try:
-                self.connection.raw_sql(f'SELECT ({sql}) AS "{term}" FROM {own} LIMIT 0')
+                self.connection.raw_sql(f'SELECT *, ({sql}) AS "{DERIVED}{term}" FROM {own} LIMIT 0')
             except Exception as error:
                 first = str(error).strip().splitlines()[0]
                 raise UsageError(f"{table.file}: {term}: the SQL expression {sql!r} does not run: {first}") from error
-        more = ", ".join(f'({sql}) AS "{_DERIVED}{term}"' for term, sql in expressions.items())
+        more = ", ".join(f'({sql}) AS "{DERIVED}{term}"' for term, sql in expressions.items())
         self.connection.raw_sql(f"CREATE VIEW {view} AS SELECT *, {more} FROM {own}")
         return self.connection.table(view)
 
     def _read(self, path: Path, table: Table, text: set[str]) -> ir.Table:
         if not path.is_file():
-            raise UsageError(f"no file {path.name!r} in the folder of the study, {path.parent.name!r}; put it there or mend {table.name}.file")
+            told = f"no file {path.name!r} in the folder of the study, {path.parent.name!r}"
+            raise UsageError(f"{told}; put it there or mend {table.name}.file")
         kind = "".join(path.suffixes[-2:]).lower() if path.suffix.lower() == ".zip" else path.suffix.lower()
         try:
             if kind == ".csv":
@@ -132,10 +119,19 @@ class Engine:
             head = file.readline()
         if not head.strip():
             raise UsageError(f"{path.name}: the file is empty")
-        present = self.connection.read_csv(path, header=True, all_varchar=True).columns
-        kinds = {name: "VARCHAR" for name in present if name in text}
-        options: dict[str, Any] = {"types": kinds} if kinds else {}
-        return self.keep(self.connection.read_csv(path, header=True, sample_size=-1, nullstr=["", *codes], **options))
+        words = self.connection.read_csv(path, header=True, all_varchar=True, nullstr=[""])
+        options: dict[str, Any] = {"header": True, "sample_size": -1, "nullstr": ["", *codes]}
+        if kinds := {name: "VARCHAR" for name in words.columns if name in text}:
+            options["types"] = kinds
+        typed = self.connection.read_csv(path, **options)
+        if not codes:
+            return self.keep(typed)
+        # of the engine's own codes no column is spared, but an id may well be 98
+        ids = own_columns(table, UNCODED_KINDS)
+        columns = {name: words[name] if name in ids else without(words[name], codes) for name in words.columns}
+        numbers = [name for name in words.columns if typed[name].type().is_numeric() or typed[name].type().is_boolean()]
+        columns |= {name: columns[name].cast(typed[name].type()) for name in numbers}
+        return self.keep(words.select(**columns))
 
     def _unzipped(self, path: Path) -> Path:
         with zipfile.ZipFile(path) as archive:
@@ -148,107 +144,28 @@ class Engine:
         import pandas as pd
 
         sheet: Any = table.sheet if table.sheet is not None else 0
-        frame = pd.read_excel(path, sheet_name=sheet, engine="calamine", dtype=dict.fromkeys(text, str))
-        codes = [code for code in table.missing if code != ""]
-        sheet_table = pa.Table.from_pandas(frame.replace(codes, None) if codes else frame, preserve_index=False)
-        return self.keep(ibis.memtable(sheet_table))
+        # only an empty cell is empty: NA and None may be answers
+        kinds: Any = dict.fromkeys(text, str)
+        options: Any = {"engine": "calamine", "keep_default_na": False, "na_values": [""]}
+        frame = pd.read_excel(path, sheet_name=sheet, dtype=kinds, **options)
+        frame.columns = frame.columns.map(str)
+        ids = own_columns(table, UNCODED_KINDS)
+        for name in frame.columns.difference(list(ids)):
+            frame[name] = frame[name].mask(frame[name].isin(table.missing)).infer_objects()
+        for name in (column for column in frame.columns if frame[column].dtype == "object"):
+            frame[name] = frame[name].map(str, na_action="ignore")  # texts among numbers are told of further on
+        return self.keep(ibis.memtable(pa.Table.from_pandas(frame, preserve_index=False)))
 
     def _attached(self, path: Path, table: Table) -> ir.Table:
         if table.table is None:
             raise UsageError(f"{path.name}: name the table inside it, as table = 'customers'")
         catalog = ibis.util.gen_name("own")
         self.connection.attach(path, name=catalog, read_only=True)
+        asked = "SELECT table_name FROM information_schema.tables WHERE table_catalog = ?"
+        there = [name for (name,) in self.connection.con.execute(asked, [catalog]).fetchall()]
+        if table.table not in there:
+            raise UsageError(f"{path.name}: no table {table.table!r}{nearest(table.table, there)}")
         return self.connection.table(table.table, database=(catalog, "main"))
-
-
-def _text_columns(table: Table) -> set[str]:
-    """Own columns that must be read as text because they stand for ids, labels or times."""
-    terms = table_terms(table.name)
-    labels = [c for c in table.columns.values() if terms[c.term].kind in TEXT_KINDS or isinstance(c.positive, str)]
-    mapped = {c.column for c in labels if c.column}
-    return mapped or {name for name, term in terms.items() if term.kind in TEXT_KINDS}
-
-
-def _source(table: Table, raw: ir.Table) -> Source:
-    terms = table_terms(table.name)
-    columns = table.columns or {name: Column(name, column=name) for name in raw.columns if name in terms}
-    values: dict[str, ir.Value] = {}
-    composites: dict[str, tuple[str, ...]] = {}
-    for name, column in columns.items():
-        if column.mean_of:
-            items = {f"{name}_{i}": _value(raw, Column(name, own, missing=column.missing), None, table.file) for i, own in enumerate(column.mean_of, 1)}
-            values |= items
-            values[name] = _index(list(items.values()), column.scale or (0.0, 100.0))
-            composites[name] = tuple(items)
-        else:
-            values[name] = _value(raw, column, terms[name], table.file)
-    for name, term in terms.items():
-        if term.items and name not in values and set(term.items) <= set(values):
-            first = terms[term.items[0]]
-            assert first.low is not None and first.high is not None
-            values[name] = _index([values[item] for item in term.items], (first.low, first.high))
-            composites[name] = term.items
-    if table.period is not None:
-        values["period"] = ibis.literal(table.period)
-    if "customer_id" not in values:
-        values["customer_id"] = ibis.row_number().cast("string")  # without an id every row is a customer
-    return Source(table.name, table.file, raw, values, composites, stated_period=table.period is not None)
-
-
-def _index(items: list[ir.Value], scale: tuple[float, float]) -> ir.Value:
-    """The mean of items, rescaled from the ends of their scale to 0 to 100."""
-    low, high = scale
-    total = items[0]
-    for item in items[1:]:
-        total = total + item
-    return (total / len(items) - low) / (high - low) * 100.0
-
-
-def _value(raw: ir.Table, column: Column, term: Term | None, file: str) -> ir.Value:
-    own = f"{_DERIVED}{column.term}" if column.sql is not None else str(column.column)
-    if own not in raw.columns:
-        raise UsageError(f"{file}: no column {own!r} for {column.term}{nearest(own, list(raw.columns))}")
-    value = raw[own]
-    for code in column.missing:
-        value = value.nullif(ibis.literal(code).cast(value.type()))
-    if term is not None and term.kind in TEXT_KINDS:
-        return value.cast("string")
-    if term is not None and term.kind == "flag" and column.positive is not None:
-        _level(raw, value, column, file)
-        return (value == ibis.literal(column.positive)).cast("float64")
-    return _number(raw, value, column, file)
-
-
-def _number(raw: ir.Table, value: ir.Value, column: Column, file: str) -> ir.Value:
-    """The value as a number; text that is none is refused with an example, NaN becomes null."""
-    if value.type().is_string():
-        number = value.try_cast("float64")
-        bad = raw.filter(value.notnull() & (value.strip() != "") & number.isnull()).select(x=value).distinct().limit(3)
-        examples = [row["x"] for row in bad.to_pyarrow().to_pylist()]
-        if examples:
-            shown = ", ".join(repr(x) for x in examples)
-            raise UsageError(
-                f"{file}: column {column.column!r} for {column.term} holds text ({shown}); "
-                f"declare it, as missing = [{shown}], or map another column"
-            )
-        value = number
-    elif not (value.type().is_numeric() or value.type().is_boolean()):
-        raise UsageError(f"{file}: column {column.column!r} for {column.term} is of type {value.type()}; it must be a number")
-    floating = value.type().is_floating()
-    value = value.cast("float64")
-    value = ibis.ifelse(value.isnan(), ibis.null("float64"), value) if floating else value
-    if column.scale is not None:
-        low, high = column.scale
-        value = (value - low) / (high - low) * 100.0
-    return value
-
-
-def _level(raw: ir.Table, value: ir.Value, column: Column, file: str) -> None:
-    """Refuse a positive level that the column does not hold."""
-    if raw.filter(value == column.positive).limit(1).to_pyarrow().num_rows == 0:
-        levels = raw.filter(value.notnull()).select(x=value).distinct().limit(6).to_pyarrow().to_pylist()
-        shown = ", ".join(repr(row["x"]) for row in levels)
-        raise UsageError(f"{file}: {column.term}: no row of {column.column!r} is {column.positive!r}; it has {shown}")
 
 
 def fingerprint(paths: list[Path]) -> str:

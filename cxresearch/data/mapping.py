@@ -96,6 +96,15 @@ _KINDS = {
 }
 
 
+def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
+    """Whether a value is of one of the kinds; true and false are no whole numbers."""
+    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+
+
+def _in_words(kinds: tuple[type, ...]) -> str:
+    return " or ".join(_KINDS[kind] for kind in kinds if kind is not int or float not in kinds)
+
+
 class _Reader:
     """Reads typed keys of one TOML table and refuses the ones that nobody asked for."""
 
@@ -106,10 +115,10 @@ class _Reader:
         for key, value in data.items():
             if key not in allowed:
                 raise UsageError(f"{where}: unknown key {key!r}{nearest(key, list(allowed))}")
-            kinds = allowed[key] if isinstance(allowed[key], tuple) else (allowed[key],)
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):  # type: ignore[arg-type]
-                wanted = " or ".join(_KINDS[kind] for kind in kinds)  # type: ignore[index]
-                raise UsageError(f"{where}: {key} is {value!r}; it must be {wanted}")
+            wanted = allowed[key]
+            kinds = wanted if isinstance(wanted, tuple) else (wanted,)
+            if not _is_one_of(value, kinds):
+                raise UsageError(f"{where}: {key} is {value!r}; it must be {_in_words(kinds)}")
 
     def required(self, key: str) -> Any:
         if key not in self.data:
@@ -123,9 +132,8 @@ class _Reader:
         """The values of a list, each of one of the kinds; empty where the key is absent."""
         values = self.data.get(key, [])
         for value in values:
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                wanted = " or ".join(_KINDS[kind] for kind in kinds)
-                raise UsageError(f"{self.where}: {key} holds {value!r}; each must be {wanted}")
+            if not _is_one_of(value, kinds):
+                raise UsageError(f"{self.where}: {key} holds {value!r}; each must be {_in_words(kinds)}")
         return tuple(values)
 
 
@@ -270,14 +278,15 @@ def _column(term: str, data: Any, table: str, where: str) -> Column:
     own, missing = read.several("mean_of", str), read.several("missing", *CODES)
     ways = [key for key in ("column", "sql", "mean_of") if key in data]
     if len(ways) != 1:
-        raise UsageError(f"{where} {term}: needs exactly one of column, sql, mean_of; it has {', '.join(ways) or 'none'}")
+        has = ", ".join(ways) or "none"
+        raise UsageError(f"{where} {term}: needs exactly one of column, sql, mean_of; it has {has}")
     if "mean_of" in data and not own:
         raise UsageError(f"{where} {term}: mean_of is empty; name the columns that {term} is the mean of")
     scale = read.several("scale", int, float) if "scale" in data else None
     if scale is not None and (len(scale) != 2 or not scale[0] < scale[1]):
         raise UsageError(f"{where} {term}: scale is {list(scale)}; it must be two rising numbers, as [1, 5]")
     if scale is not None and (terms[term].low is None or terms[term].high is None):
-        raise UsageError(f"{where} {term}: scale has no meaning here, {terms[term].label} has no range to be rescaled to; use sql")
+        raise UsageError(f"{where} {term}: scale has no meaning, {term} has no range to be rescaled to; use sql")
     if terms[term].kind == "flag" and "column" in data and "positive" not in data:
         raise UsageError(f"{where} {term}: needs the level that means yes, as positive = 'Yes'")
     return Column(

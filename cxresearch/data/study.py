@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import ibis
 import ibis.expr.types as ir
 
+from cxresearch.data import checks, periods
 from cxresearch.data import mapping as mappings
-from cxresearch.data import periods
-from cxresearch.data.engine import Engine, Source, fingerprint
+from cxresearch.data.columns import Source
+from cxresearch.data.engine import Engine, fingerprint
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.terms import BY_NAME, KEYS, ROLES, TERMS, Term, nearest
-from cxresearch.errors import GateClosed, NoData, UsageError
+from cxresearch.data.terms import BY_NAME, KEYS, ROLES, Role, Term, nearest
+from cxresearch.errors import NoData, UsageError
 from cxresearch.finding import Caveat
 
 if TYPE_CHECKING:
@@ -25,29 +26,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 ALL = "all"
 MANY_CLUSTERS = 400
-
-
-class Role(tuple[str, ...]):
-    """The terms of one or more roles that a study has; possibly none, but it knows what it would hold."""
-
-    roles: tuple[str, ...]
-
-    def __new__(cls, terms: Iterable[str], roles: tuple[str, ...]) -> Role:
-        made = super().__new__(cls, terms)
-        made.roles = roles
-        return made
-
-    def __add__(self, other: object) -> Role:  # type: ignore[override]
-        if not isinstance(other, tuple):
-            return NotImplemented
-        more = other.roles if isinstance(other, Role) else ()
-        return Role((*self, *other), self.roles + more)
-
-    @property
-    def examples(self) -> tuple[str, ...]:
-        """A column for each role, as `table.column`: what to map where the role is empty."""
-        first = {term.role: f"{term.table}.{term.name}" for term in reversed(list(TERMS.values()))}
-        return tuple(first[role] for role in self.roles)
 
 
 class Study:
@@ -219,14 +197,8 @@ class Study:
         survey, panel = self._sources.get("surveys"), self._sources.get("panel")
         if survey is None:
             raise UsageError(f"{self.name}: no table surveys; a term of the survey cannot be asked")
-        table = survey.select(list(survey.values))
-        table = table.filter(table.period.isin(list(wanted)))
-        if "answered_at" in table.columns:
-            table = table.filter(table.answered_at.notnull())
-        if "kind" in table.columns:
-            table = table.filter(table.kind == "relationship")
-        table = self._engine.keep(table)
-        self._refuse_repeats(table, survey.file)
+        table = survey.answered()
+        table = self._engine.keep(table.filter(table.period.isin(list(wanted))))
         if panel is None:
             return self._of_segment(table)
         own = [c for c in table.columns if c in KEYS or c not in panel.values]
@@ -250,15 +222,6 @@ class Study:
     def _keys(self) -> list[str]:
         return list(dict.fromkeys([*KEYS, self.cluster()]))
 
-    def _refuse_repeats(self, answers: ir.Table, file: str) -> None:
-        counted = answers.group_by(list(KEYS)).aggregate(answers=answers.count())
-        repeats = counted.filter(counted.answers > 1).count().to_pyarrow().as_py()
-        if repeats:
-            raise GateClosed(
-                f"{file}: {repeats:,} customers have more than one answered relationship survey in one period; "
-                "keep one of them, or map the others with kind = 'transaction'"
-            )
-
     def _of_segment(self, table: ir.Table) -> ir.Table:
         if self.segment == ALL or self.segment_term not in table.columns:
             return table
@@ -280,6 +243,9 @@ class Study:
             found.append(
                 Caveat("enriched", "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold")
             )
+        codes = [checks.codes_text(source.file, source.outside) for source in self._sources.values() if source.outside]
+        if codes:
+            found.append(Caveat("codes", " ".join(codes)))
         return tuple(found)
 
 
@@ -298,7 +264,8 @@ def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment:
     """The study that a mapping file describes, as of a period, for one segment or all.
 
     `data` is a path relative to the project's root (or absolute). A `[simulate]` table in it is carried out first
-    where its tables are absent. Raises UsageError (unknown file, key, column, segment, period word), NoData.
+    where its tables are absent. Raises UsageError (unknown file, key, column, segment, period word), NoData, and
+    GateClosed where a customer has several rows or answers in one period, or no answer meets a row of the panel.
     """
     mapping = _load(data)
     if not 1 <= window <= 120:
@@ -306,6 +273,7 @@ def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment:
     engine = Engine()
     sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items() if name in ("panel", "surveys")}
     resolved = _period(mapping, sources, period)
+    checks.gate(mapping, sources, resolved)
     study = Study(mapping, resolved, segment, window, engine, sources)
     _check_segment(study, sources)
     return study
@@ -317,6 +285,7 @@ def preflight(data: str, period: str = "latest", as_of: str | None = None, segme
     engine = Engine()
     sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
     resolved = _period(mapping, sources, period, as_of)
+    checks.gate(mapping, sources, resolved)
     for segment in segments:
         _check_segment(Study(mapping, resolved, segment, 1, engine, sources), sources)
     for source in sources.values():
@@ -335,6 +304,7 @@ def _load(data: str) -> Mapping:
     if mapping.simulate is not None and not all(file.is_file() for file in wanted):
         from cxresearch.data.simulation import simulate
 
+        checks.spare_own_tables(mapping)
         simulate(mapping.folder, **mapping.simulate)
     return mapping
 
@@ -348,10 +318,7 @@ def _period(mapping: Mapping, sources: MappingType[str, Source], word: str, as_o
     available: set[str] = set()
     for source in sources.values():
         if source.name in ("panel", "surveys"):
-            found = source.select(["period"]).distinct().to_pyarrow()["period"].to_pylist()
-            available |= {p for p in found if p is not None}
-    for found_period in available:
-        periods.index(found_period)
+            available |= checks.months(source)
     resolved = periods.resolve(word, sorted(available), as_of)
     if resolved not in available:
         has = f"{min(available)} to {max(available)}" if available else "none"

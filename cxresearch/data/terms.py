@@ -6,7 +6,7 @@ speak in terms only. Wording follows TM Forum and ITU-T where they have a word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -79,7 +79,15 @@ def _panel() -> list[Term]:
         Term("plan_type", "panel", "plan type", "category", role="segments", levels=("postpaid", "prepaid")),
         Term("prepaid", "panel", "prepaid plan", "flag", role="price"),
         Term("loyalty_scheme", "panel", "member of a loyalty scheme", "flag", role="relationship"),
-        Term("contract_remaining_m", "panel", "months left of the contract", unit="month", low=0, role="relationship", step=12),
+        Term(
+            "contract_remaining_m",
+            "panel",
+            "months left of the contract",
+            unit="month",
+            low=0,
+            role="relationship",
+            step=12,
+        ),
         Term("tenure_m", "panel", "tenure", unit="month", low=0, high=600, role="relationship", step=12),
         Term("handset_age_m", "panel", "age of the handset", unit="month", low=0, role="relationship", step=12),
         Term("services_held", "panel", "services held", unit="service", low=0, role="relationship"),
@@ -97,14 +105,62 @@ def _panel() -> list[Term]:
         net("packet_loss", "packet loss", "share of packets", -1, 0.01, low=0, high=1),
         net("outage_min", "outage", "minute", -1, 60.0, low=0),
         net("mos", "speech quality (mean opinion score)", "point", +1, 1.0, low=1, high=5),
-        Term("call_failures", "panel", "failed calls", unit="failed call", low=0, role="network", better=-1, exposure="usage_calls"),
-        Term("blocked_calls", "panel", "blocked calls", unit="blocked call", low=0, role="network", better=-1, exposure="usage_calls"),
+        Term(
+            "call_failures",
+            "panel",
+            "failed calls",
+            unit="failed call",
+            low=0,
+            role="network",
+            better=-1,
+            exposure="usage_calls",
+        ),
+        Term(
+            "blocked_calls",
+            "panel",
+            "blocked calls",
+            unit="blocked call",
+            low=0,
+            role="network",
+            better=-1,
+            exposure="usage_calls",
+        ),
         Term("order_days", "panel", "days from order to activation", unit="day", low=0, role="design", better=-1),
         Term("bill_errors", "panel", "billing errors", unit="billing error", low=0, role="design", better=-1),
-        Term("plan_clarity", "panel", "clarity of the plan", unit="point", low=0, high=100, role="design", better=+1, step=10),
-        Term("contract_clarity", "panel", "clarity of the contract", unit="point", low=0, high=100, role="design", better=+1, step=10),
+        Term(
+            "plan_clarity",
+            "panel",
+            "clarity of the plan",
+            unit="point",
+            low=0,
+            high=100,
+            role="design",
+            better=+1,
+            step=10,
+        ),
+        Term(
+            "contract_clarity",
+            "panel",
+            "clarity of the contract",
+            unit="point",
+            low=0,
+            high=100,
+            role="design",
+            better=+1,
+            step=10,
+        ),
         Term("wait_s", "panel", "wait for care", unit="second", low=0, role="operations", better=-1, step=60),
-        Term("fcr", "panel", "first-contact resolution", unit="share of contacts", low=0, high=1, role="operations", better=+1, step=0.1),
+        Term(
+            "fcr",
+            "panel",
+            "first-contact resolution",
+            unit="share of contacts",
+            low=0,
+            high=1,
+            role="operations",
+            better=+1,
+            step=0.1,
+        ),
         Term("transfers", "panel", "transfers", unit="transfer", low=0, role="operations", better=-1),
         Term("tickets_open", "panel", "open tickets", unit="ticket", low=0, role="operations", better=-1),
         Term("care_contacts", "panel", "contacts with care", unit="contact", low=0, role="operations", better=-1),
@@ -198,6 +254,29 @@ ROLES: tuple[str, ...] = (
     "money",
     "churn",
 )
+
+
+class Role(tuple[str, ...]):
+    """The terms of one or more roles that a study has; possibly none, but it knows what it would hold."""
+
+    roles: tuple[str, ...]
+
+    def __new__(cls, terms: Iterable[str], roles: tuple[str, ...]) -> Role:
+        made = super().__new__(cls, terms)
+        made.roles = roles
+        return made
+
+    def __add__(self, other: object) -> Role:
+        if not isinstance(other, tuple):
+            return NotImplemented
+        more = other.roles if isinstance(other, Role) else ()
+        return Role((*self, *other), self.roles + more)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """A column for each role, as `table.column`: what to map where the role is empty."""
+        first = {term.role: f"{term.table}.{term.name}" for term in reversed(list(TERMS.values()))}
+        return tuple(first[role] for role in self.roles)
 
 
 def term(name: str) -> Term:

@@ -31,8 +31,8 @@ def explained(covariance: Array, y: int, among: Sequence[int]) -> Array:
     middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
     try:
         weights = np.linalg.solve(middle, cross[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # columns that say the same twice
-        weights = (np.linalg.pinv(middle, hermitian=True) @ cross[..., None])[..., 0]
+    except np.linalg.LinAlgError:  # columns that say the same twice; matrices of no rows are NaN and stay so
+        weights = (np.linalg.pinv(np.nan_to_num(middle), hermitian=True) @ cross[..., None])[..., 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return (cross * weights).sum(-1) / covariance[..., y, y]
 
@@ -69,9 +69,13 @@ def rank_drivers(study: Study, of: str, among: Sequence[str] | Mapping[str, Sequ
     for blocks model `blocks`, with r2_difference of all blocks over the first alone. Shares of an R² below .01 are not
     estimable. Importance is a share of association, not of effect.
     """
-    blocks = {k: tuple(v) for k, v in among.items()} if isinstance(among, Mapping) else {x: (x,) for x in among}
     grouped = isinstance(among, Mapping)
-    question = f"Which of {', '.join(blocks) or 'the terms'} rank first among those that go with {study.term(of).label}?"
+    blocks: dict[str, tuple[str, ...]] = (
+        {k: tuple(v) for k, v in among.items()} if isinstance(among, Mapping) else {x: (x,) for x in among}
+    )
+    question = (
+        f"Which of {', '.join(blocks) or 'the terms'} rank first among those that go with {study.term(of).label}?"
+    )
     lacking = study.missing(of, *(x for terms in blocks.values() for x in terms))
     lacking += sampling.empty_roles(*(among.values() if isinstance(among, Mapping) else (among,)))
     if lacking or len(blocks) < 2:
@@ -92,52 +96,80 @@ def rank_drivers(study: Study, of: str, among: Sequence[str] | Mapping[str, Sequ
     return _finding(study, question, of, blocks, made, notes, grouped)
 
 
-def _enough_rows(study: Study, of: str, blocks: dict[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], dict[str, float]]:
+def _enough_rows(
+    study: Study, of: str, blocks: dict[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, float]]:
     """Blocks without the columns that most rows lack, and what those would have cost."""
     columns = [of, *(x for terms in blocks.values() for x in terms)]
     table = study.rows(columns)
-    counted = table.aggregate(rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]})
+    counted = table.aggregate(
+        rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]}
+    )
     got = counted.to_pyarrow().to_pylist()[0]
     missing = {c: 1 - (got[c] or 0) / got["rows"] if got["rows"] else 1.0 for c in columns[1:]}
-    dropped = {c: m for c, m in missing.items() if m > MOST_MISSING} if len(blocks) < len(columns) - 1 else {}
-    kept = {name: tuple(x for x in terms if x not in dropped) for name, terms in blocks.items()}
-    return {name: terms for name, terms in kept.items() if terms}, dropped
+    # a block without any column would be another question: each keeps the column that the fewest rows lack
+    best = {min(terms, key=lambda c: missing[c]) for terms in blocks.values()}
+    dropped = {c: m for c, m in missing.items() if m > MOST_MISSING and c not in best}
+    return {name: tuple(x for x in terms if x not in dropped) for name, terms in blocks.items()}, dropped
 
 
 def _share_rows(spread: Spread, of: str, blocks: Mapping[str, Sequence[str]], model: str) -> list[dict[str, Any]]:
     players = [spread.at(*terms) for terms in blocks.values()]
     columns = [c for player in players for c in player]
     given = len(columns)
-    everything = {"n": spread.n, "clusters": spread.clusters}
+    everything: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters}
 
     def adjusted(r2: Array) -> Array:
-        return 1 - (1 - r2) * (spread.n - 1) / max(spread.n - given - 1, 1)
+        if spread.n <= given + 1:
+            return np.full_like(r2, np.nan)
+        return 1 - (1 - r2) * (spread.n - 1) / (spread.n - given - 1)
 
     r2, r2_left = (adjusted(explained(cov, 0, columns)) for cov in (spread.full, spread.left_out))
-    made = [row(outcome=of, model=model, measure="r2", **everything, **inference.jackknife(float(r2), r2_left).numbers())]
+    made = [
+        row(outcome=of, model=model, measure="r2", **everything, **inference.jackknife(float(r2), r2_left).numbers())
+    ]
     if model == "blocks":
         made.append(_added_by_the_rest(spread, of, players, adjusted, everything))
     if not r2 >= R2_FLOOR:
-        missing = dict.fromkeys(("estimate", "conf_low", "conf_high"))
-        label = f"R² below {R2_FLOOR}: its shares are not estimable"
-        return made + [row(outcome=of, term=name, model=model, measure="share", effect_label=label, **everything, **missing) for name in blocks]
+        missing: dict[str, Any] = dict.fromkeys(("estimate", "conf_low", "conf_high"))
+        low = f"R² below {R2_FLOOR}: its shares are not estimable"
+        label = low if np.isfinite(r2) else "no R²: too few rows, or an outcome that does not vary"
+        return made + [
+            row(outcome=of, term=name, model=model, measure="share", effect_label=label, **everything, **missing)
+            for name in blocks
+        ]
     parts, parts_left = shapley(spread.full, 0, players), shapley(spread.left_out, 0, players)
     shares, shares_left = (p / p.sum(-1, keepdims=True) for p in (parts, parts_left))
     drawn = shapley(spread.resampled(DRAWS, SEED), 0, players)
     ranks = (-drawn).argsort(-1).argsort(-1) + 1
+    sure = bool(np.isfinite(drawn).all())  # not with one block alone, nor with one on which everything hangs
     own_rank = (-parts).argsort().argsort() + 1
     for i, name in enumerate(blocks):
         interval = inference.jackknife(float(shares[i]), shares_left[:, i], on="share")
-        made.append(row(outcome=of, term=name, model=model, measure="share", unit="of R²", **everything, **interval.numbers()))
-        low, high = np.percentile(ranks[:, i], [2.5, 97.5], method="nearest")
         made.append(
-            row(outcome=of, term=name, model=model, measure="rank", estimate=float(own_rank[i]), conf_low=float(low), conf_high=float(high),
-                effect=float((ranks[:, i] == 1).mean()), effect_label="probability of rank 1", **everything)
-        )  # fmt: skip
+            row(outcome=of, term=name, model=model, measure="share", unit="of R²", **everything, **interval.numbers())
+        )
+        rank: dict[str, Any] = {"estimate": float(own_rank[i])}
+        if sure:
+            low, high = np.percentile(ranks[:, i], [2.5, 97.5], method="nearest")
+            rank |= {"conf_low": float(low), "conf_high": float(high), "effect": float((ranks[:, i] == 1).mean())}
+        made.append(
+            row(
+                outcome=of,
+                term=name,
+                model=model,
+                measure="rank",
+                effect_label="probability of rank 1",
+                **rank,
+                **everything,
+            )
+        )
     return made
 
 
-def _added_by_the_rest(spread: Spread, of: str, players: list[list[int]], adjusted: Any, everything: dict[str, int]) -> dict[str, Any]:
+def _added_by_the_rest(
+    spread: Spread, of: str, players: list[list[int]], adjusted: Any, everything: dict[str, Any]
+) -> dict[str, Any]:
     """What all blocks explain beyond the first one alone."""
     columns = [c for player in players for c in player]
 
@@ -146,16 +178,36 @@ def _added_by_the_rest(spread: Spread, of: str, players: list[list[int]], adjust
         return adjusted(explained(cov, 0, columns)) - alone
 
     interval = inference.jackknife(float(gain(spread.full)), gain(spread.left_out))
-    return row(outcome=of, term="end_to_end", model="blocks", measure="r2_difference", **everything, **interval.numbers())
+    return row(
+        outcome=of, term="end_to_end", model="blocks", measure="r2_difference", **everything, **interval.numbers()
+    )
 
 
-def _finding(study: Study, question: str, of: str, blocks: Mapping[str, Sequence[str]], made: list[dict[str, Any]], notes: sampling.Notes, grouped: bool) -> Finding:
+def _finding(
+    study: Study,
+    question: str,
+    of: str,
+    blocks: Mapping[str, Sequence[str]],
+    made: list[dict[str, Any]],
+    notes: sampling.Notes,
+    grouped: bool,
+) -> Finding:
     caveats = notes.caveats()
     if study.on_survey([of]) and not grouped:
-        caveats.append(Caveat("halo", "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer."))
+        caveats.append(
+            Caveat(
+                "halo",
+                "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer.",
+            )
+        )
     shares = [r for r in made if r["measure"] == "share" and r["estimate"] is None]
     if grouped or shares:
-        caveats.append(Caveat("weak-split", "Shares depend on how the blocks correlate and how well each is measured: read them as a range, not as a budget."))
+        caveats.append(
+            Caveat(
+                "weak-split",
+                "Shares depend on how the blocks correlate and how well each is measured: read them as a range, not as a budget.",
+            )
+        )
     finding = sampling.finding(
         study,
         made,
@@ -171,7 +223,9 @@ def _finding(study: Study, question: str, of: str, blocks: Mapping[str, Sequence
     return dataclasses.replace(finding, answer=answer, title=title)
 
 
-def _answer(study: Study, of: str, blocks: Mapping[str, Sequence[str]], finding: Finding, grouped: bool) -> tuple[str, str]:
+def _answer(
+    study: Study, of: str, blocks: Mapping[str, Sequence[str]], finding: Finding, grouped: bool
+) -> tuple[str, str]:
     model = "blocks" if grouped else "crude"
     r2 = finding.one(measure="r2", model=model)
     outcome = study.term(of).label
@@ -180,12 +234,22 @@ def _answer(study: Study, of: str, blocks: Mapping[str, Sequence[str]], finding:
         return name if grouped else study.term(name).label
 
     shares = [r for r in finding.rows(measure="share", model=model) if r["estimate"] is not None]
+    if r2["estimate"] is None:
+        why = r2["effect_label"] or f"too few rows have all columns, or {outcome} does not vary in them"
+        return f"Not estimable: {why}.", "Not estimable"
     if not shares:
-        return f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out.", "Too little to share out"
+        return (
+            f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out.",
+            "Too little to share out",
+        )
     ranks = {r["term"]: r for r in finding.rows(measure="rank", model=model)}
     top = max(shares, key=lambda r: r["estimate"])
     rank = ranks[top["term"]]
-    sure = f"rank 1 with probability {number(rank['effect'], 2)}"
+    sure = (
+        f"rank 1 with probability {number(rank['effect'], 2)}"
+        if rank["effect"] is not None
+        else "how sure is not estimable"
+    )
     text = (
         f"{label(top['term']).capitalize()} ranks first among {len(shares)} {'blocks' if grouped else 'terms'} that go with {outcome}: share {written(top)}, {sure}; "
         f"together they explain R² = {written(r2, n=False)}."

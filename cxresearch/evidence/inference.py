@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Interval:
     conf_high: float | None = None
     p_value: float | None = None
 
-    def numbers(self) -> dict[str, float | None]:
+    def numbers(self) -> dict[str, Any]:
         """The interval as columns of a Finding."""
         return dict(vars(self))
 
@@ -50,11 +51,10 @@ def jackknife(full: float, left_out: Array, *, on: str | None = None, level: flo
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 11; blocks are clusters.
     """
     values = np.asarray(left_out, dtype=float)
-    values = values[np.isfinite(values)]
     if not math.isfinite(full):
         return NOTHING
-    if len(values) < 2:
-        return Interval(float(full))
+    if len(values) < 2 or not np.isfinite(values).all():
+        return Interval(float(full))  # it hangs on one block, without which it does not exist
     df = len(values) - 1
     error = _jackknife_error(values)
     half = float(stats.t.ppf(0.5 + level / 2, df))
@@ -66,13 +66,17 @@ def jackknife(full: float, left_out: Array, *, on: str | None = None, level: flo
     spread = _jackknife_error(np.array([scale.forward(v) for v in values]))
     if scale.scale == "fisher_z" and spread > 0:
         p_value = 2 * float(stats.t.sf(abs(middle) / spread, df))
-    return Interval(float(full), error, float(df), scale.back(middle - half * spread), scale.back(middle + half * spread), p_value)
+    return Interval(
+        float(full), error, float(df), scale.back(middle - half * spread), scale.back(middle + half * spread), p_value
+    )
 
 
 def _inside(scale: Measure, full: float, values: Array) -> bool:
     """Whether the scale is defined for all values."""
     lowest, highest = min(full, values.min()), max(full, values.max())
-    limits = {"fisher_z": (-1.0, 1.0), "logit": (0.0, 1.0), "log": (0.0, math.inf)}.get(scale.scale, (-math.inf, math.inf))
+    limits = {"fisher_z": (-1.0, 1.0), "logit": (0.0, 1.0), "log": (0.0, math.inf)}.get(
+        scale.scale, (-math.inf, math.inf)
+    )
     return limits[0] < lowest and highest < limits[1]
 
 
@@ -133,8 +137,13 @@ def share_interval(share: float, n: int, std_error: float | None, df: float | No
     effective = n * (plain / error) ** 2 if error > 0 else float(n)
     quantile = float(stats.norm.ppf(0.5 + level / 2) if df is None else stats.t.ppf(0.5 + level / 2, df))
     middle = (share + quantile**2 / (2 * effective)) / (1 + quantile**2 / effective)
-    half = quantile / (1 + quantile**2 / effective) * math.sqrt(share * (1 - share) / effective + quantile**2 / (4 * effective**2))
-    return Interval(share, error, df, max(0.0, middle - half), min(1.0, middle + half))
+    half = (
+        quantile
+        / (1 + quantile**2 / effective)
+        * math.sqrt(share * (1 - share) / effective + quantile**2 / (4 * effective**2))
+    )
+    # at shares of 0 and 1 an end is the share itself but for a rounding
+    return Interval(share, error, df, max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half)))
 
 
 def clustered_error(influence: Array, clusters: NDArray[np.intp]) -> tuple[float, int]:

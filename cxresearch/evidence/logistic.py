@@ -1,7 +1,7 @@
-"""Logistic regression by Newton's method, with the influence of each row: arrays in, numbers out.
+"""Logistic regression by Newton's method, and without each cluster: arrays in, numbers out.
 
-Written here because clustered errors of average marginal effects need each row's influence, and because
-separation must be seen, not reported as convergence. Checked against statsmodels and R.
+Written here because errors of average marginal effects with few clusters need the fit without each of them, and
+because separation must be seen, not reported as convergence. Checked against statsmodels and R.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Array = NDArray[np.float64]
+SAME = 1e-14  # values that differ relatively by less are one value and a rounding
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
+
+
+def varies(x: Array) -> NDArray[np.bool_]:
+    """Which columns of x (n, k) hold more than one value, rounding aside."""
+    return np.asarray(np.ptp(x, axis=0) > SAME * np.abs(x).max(axis=0))
 
 
 @dataclass(frozen=True)
 class LogitFit:
-    """Coefficients (k,) in own units with the constant first, fitted shares (n,), influence of rows on them (n, k).
+    """Coefficients (k,) in own units with the constant first, and fitted shares (n,) of the rows of `design` (n, k).
 
     `converged` is False where the coefficients still move after 20 Newton steps: separation.
     """
@@ -26,7 +32,6 @@ class LogitFit:
     design: Array
     coefficients: Array
     fitted: Array
-    influence: Array
     converged: bool
 
 
@@ -38,8 +43,9 @@ def fit_logit(y: Array, x: Array) -> LogitFit:
     """
     n = len(y)
     centre, scale = x.mean(0), x.std(0)
-    scale = np.where(scale > 0, scale, 1.0)
-    design = np.column_stack([np.ones(n), (x - centre) / scale])
+    there = varies(x)
+    scale = np.where(there, scale, 1.0)
+    design = np.column_stack([np.ones(n), np.where(there, (x - centre) / scale, 0.0)])
     beta = np.zeros(design.shape[1])
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
     beta[0] = np.log(share / (1 - share))
@@ -52,36 +58,57 @@ def fit_logit(y: Array, x: Array) -> LogitFit:
         if np.abs(step).max() < 1e-9:
             converged = True
             break
-    p = expit(design @ beta)
-    information = design.T @ (design * (p * (1 - p))[:, None])
-    inverse = np.linalg.pinv(information, hermitian=True)
-    influence = n * (design * (y - p)[:, None]) @ inverse
     # back to own units: slopes divide by the scale, the constant takes the centres along
-    back = np.diag(np.concatenate([[1.0], 1 / scale]))
-    back[0, 1:] = -centre / scale
-    own_design = np.column_stack([np.ones(n), x])
-    return LogitFit(own_design, back @ beta, p, influence @ back.T, converged)
+    slopes = beta[1:] / scale
+    coefficients = np.concatenate([[beta[0] - centre @ slopes], slopes])
+    return LogitFit(np.column_stack([np.ones(n), x]), coefficients, expit(design @ beta), converged)
 
 
-def average_difference(fit: LogitFit, column: int, step: float, flag: bool) -> tuple[float, Array]:
-    """The average marginal effect of a column for a step of it, and the influence of each row on it.
+def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
+    """The coefficients without each cluster, (G, k): one Newton step from the fit to all rows.
+
+    Counts how much a cluster bends the fit, which the plain sandwich does not: with few clusters or few events that one
+    is too narrow. Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
+    """
+    weight, k = fit.fitted * (1 - fit.fitted), fit.design.shape[1]
+    scale = np.sqrt(np.maximum((fit.design**2 * weight[:, None]).sum(0), 1e-300))
+    z, residual = fit.design / scale, y - fit.fitted
+    score = np.column_stack([np.bincount(clusters, weights=z[:, i] * residual) for i in range(k)])
+    information = np.empty((len(score), k, k))
+    for i in range(k):
+        for j in range(i, k):
+            information[:, i, j] = information[:, j, i] = np.bincount(clusters, weights=z[:, i] * z[:, j] * weight)
+    rest = information.sum(0) - information
+    step = (np.linalg.pinv(rest, hermitian=True) @ score[:, :, None])[:, :, 0]
+    return fit.coefficients - step / scale
+
+
+def average_difference(fit: LogitFit, column: int, step: float, flag: bool) -> tuple[float, Array, Array]:
+    """The average marginal effect of a column for a step of it: estimate, each row's part, gradient by coefficients.
 
     For a number: the derivative averaged over the rows, times the step. For a flag: the average difference of the
-    fitted shares at 1 and at 0. `column` counts from the first column of x. Source: Long & Freese (2014); the
-    influence adds the rows' own part to the coefficients' part (delta method).
+    fitted shares at 1 and at 0. `column` counts from the first column of x. Source: Long & Freese (2014).
     """
     k = column + 1
     if flag:
-        at = [fit.design.copy(), fit.design.copy()]
-        at[0][:, k], at[1][:, k] = 0.0, 1.0
-        p0, p1 = (expit(x @ fit.coefficients) for x in at)
+        none, all_ = fit.design.copy(), fit.design.copy()
+        none[:, k], all_[:, k] = 0.0, 1.0
+        p0, p1 = expit(none @ fit.coefficients), expit(all_ @ fit.coefficients)
         each = p1 - p0
-        gradient = (at[1] * (p1 * (1 - p1))[:, None] - at[0] * (p0 * (1 - p0))[:, None]).mean(0)
+        gradient = (all_ * (p1 * (1 - p1))[:, None] - none * (p0 * (1 - p0))[:, None]).mean(0)
     else:
-        p, beta = fit.fitted, fit.coefficients[k]
-        weight = p * (1 - p)
-        each = step * beta * weight
-        gradient = step * beta * ((weight * (1 - 2 * p))[:, None] * fit.design).mean(0)
+        weight = fit.fitted * (1 - fit.fitted)
+        each = step * fit.coefficients[k] * weight
+        gradient = step * fit.coefficients[k] * ((weight * (1 - 2 * fit.fitted))[:, None] * fit.design).mean(0)
         gradient[k] += step * weight.mean()
-    estimate = float(each.mean())
-    return estimate, each - estimate + fit.influence @ gradient
+    return float(each.mean()), each, gradient
+
+
+def average_without(each: Array, gradient: Array, moved: Array, clusters: NDArray[np.intp]) -> Array:
+    """An average marginal effect without each cluster (G,): its rows' parts left out, the coefficients moved.
+
+    `moved` (G, k) is how far the coefficients move; the effect follows them to first order.
+    """
+    size = np.bincount(clusters)
+    with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left without the only cluster
+        return (each.sum() - np.bincount(clusters, weights=each)) / (len(each) - size) + moved @ gradient

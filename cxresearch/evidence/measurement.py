@@ -9,7 +9,7 @@ from scipy import stats
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
-from cxresearch.evidence.correlation import alpha
+from cxresearch.evidence.association import alpha
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import moments
 from cxresearch.finding import Finding, number, row
@@ -24,11 +24,19 @@ def reliability(study: Study, of: str | Sequence[str] | None = None) -> Finding:
     window. Interval: Feldt's where every row is one customer, else jackknife over blocks of clusters.
     Sources: Cronbach (1951); Feldt (1965), as R's psych. Alpha is a lower bound where the answers weigh differently.
     """
-    asked = (of,) if isinstance(of, str) else tuple(of) if of is not None else tuple(t for t in study.terms if study.items(t))
+    asked = (
+        (of,)
+        if isinstance(of, str)
+        else tuple(of)
+        if of is not None
+        else tuple(t for t in study.terms if study.items(t))
+    )
     scores = [name for name in asked if len(study.items(name)) > 1]
     question = "How reliably do the answers behind each score measure one thing?"
     if not scores:
-        return sampling.nothing(study, "reliability", question, study.missing(*asked) or ["score that is the mean of several answers"])
+        return sampling.nothing(
+            study, "reliability", question, study.missing(*asked) or ["score that is the mean of several answers"]
+        )
     notes = sampling.Notes(study)
     made = []
     for name in scores:
@@ -42,7 +50,16 @@ def reliability(study: Study, of: str | Sequence[str] | None = None) -> Finding:
             interval = feldt_interval(estimate, spread.n, len(items))
         else:
             interval = inference.jackknife(estimate, alpha(spread.left_out * own, list(positions)))
-        made.append(row(outcome=name, measure="alpha", n=spread.n, clusters=spread.clusters, unit=f"{len(items)} answers", **interval.numbers()))
+        made.append(
+            row(
+                outcome=name,
+                measure="alpha",
+                n=spread.n,
+                clusters=spread.clusters,
+                unit=f"{len(items)} answers",
+                **interval.numbers(),
+            )
+        )
     finding = sampling.finding(
         study,
         made,

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
+SAME = 1e-14  # a column whose values differ relatively by less is constant: the rest is rounding
+NOISE = 1e-13  # a variance of standardised values below it is rounding, and would give any correlation
 
 
 @dataclass(frozen=True)
@@ -131,17 +133,23 @@ def moments(
 def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[str]) -> tuple[int, int, Array, Array]:
     """Rows asked for, clusters, and mean and standard deviation of each column.
 
-    Sums of products about the means lose no digits; any value near the mean serves.
+    Sums of products about the means lose no digits; any value near the mean serves. A constant column is moved to
+    zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
     """
     looked = complete.aggregate(
         clusters=cluster_of(study, complete).nunique(),
         **{f"m{i}": complete[c].mean() for i, c in enumerate(names)},
         **{f"s{i}": complete[c].std() for i, c in enumerate(names)},
+        **{f"l{i}": complete[c].min() for i, c in enumerate(names)},
+        **{f"h{i}": complete[c].max() for i, c in enumerate(names)},
     )
     looked = looked.mutate(asked=table.count().as_scalar())
     got = looked.to_pyarrow().to_pylist()[0]
-    shift = np.array([got[f"m{i}"] or 0.0 for i in range(len(names))], dtype=float)
-    scale = np.array([got[f"s{i}"] or 1.0 for i in range(len(names))], dtype=float)
+    mean, spread, low, high = (
+        np.array([got[f"{k}{i}"] or 0.0 for i in range(len(names))], dtype=float) for k in "mslh"
+    )
+    varies = high - low > SAME * np.maximum(np.abs(low), np.abs(high))
+    shift, scale = np.where(varies, mean, low), np.where(varies & (spread > 0), spread, 1.0)
     return int(got["asked"]), int(got["clusters"]), shift, scale
 
 
@@ -155,20 +163,12 @@ def _summed(table: ir.Table, p: int, cells: list[str], fixed: bool) -> ir.Table:
         return firsts | {f"b{i}_{j}": (of[f"z{i}"] * of[f"z{j}"]).sum() for i, j in pairs}
 
     if not cells:
-        return (
-            table.group_by(keys)
-            .aggregate(n=table.count(), **sums(table))
-            .order_by(keys)
-        )
+        return table.group_by(keys).aggregate(n=table.count(), **sums(table)).order_by(keys)
     inner = table.group_by([*keys, "cx_cluster", *cells]).aggregate(n=table.count(), **sums(table))
     inner = inner.filter(inner.n >= 2)
     centred = {f"b{i}_{j}": (inner[f"b{i}_{j}"] - inner[f"a{i}"] * inner[f"a{j}"] / inner.n).sum() for i, j in pairs}
     zero = {f"a{i}": inner[f"a{i}"].sum() * 0.0 for i in range(p)}
-    return (
-        inner.group_by(keys)
-        .aggregate(n=inner.n.sum(), **zero, **centred)
-        .order_by(keys)
-    )
+    return inner.group_by(keys).aggregate(n=inner.n.sum(), **zero, **centred).order_by(keys)
 
 
 def _spread(names: tuple[str, ...], got: dict[str, list], shift: Array, scale: Array, fixed: bool) -> Spread:
@@ -202,7 +202,9 @@ def _covariance(n: Array, first: Array, second: Array) -> Array:
         centred = second - np.where(
             n[..., None, None] > 0, first[..., :, None] * first[..., None, :] / n[..., None, None], 0.0
         )
-        return centred.sum(0) / n.sum(0)[..., None, None]
+        covariance = centred.sum(0) / n.sum(0)[..., None, None]
+        still = np.diagonal(covariance, axis1=-2, axis2=-1) < NOISE
+        return np.where(still[..., :, None] | still[..., None, :], 0.0, covariance)
 
 
 class Summary:
@@ -226,7 +228,9 @@ class Summary:
             self._asked = True
             table = self.table.select(self.columns)
             known = table.filter(table[self.outcome].notnull())
-            counts = known.aggregate(rows=known.count(), **{f"k{i}": known[c].count() for i, c in enumerate(self.columns)})
+            counts = known.aggregate(
+                rows=known.count(), **{f"k{i}": known[c].count() for i, c in enumerate(self.columns)}
+            )
             got = counts.to_pyarrow().to_pylist()[0]
             whole = [c for i, c in enumerate(self.columns) if got[f"k{i}"] == got["rows"]]
             self._whole = moments(self.study, self.table, whole) if got["rows"] and len(whole) > 1 else None

@@ -13,7 +13,9 @@ from cxresearch.finding import Caveat, Finding, tidy
 FEW_CLUSTERS = 20
 
 
-def finding(study: Study, rows: Iterable[Mapping[str, Any]], *, caveats: Iterable[Caveat] = (), answer: str = "", **fields: Any) -> Finding:
+def finding(
+    study: Study, rows: Iterable[Mapping[str, Any]], *, caveats: Iterable[Caveat] = (), answer: str = "", **fields: Any
+) -> Finding:
     """A finding of a study: its table made tidy, small groups suppressed, labels and the study's own caveats added."""
     table = tidy(rows, study.min_cell)
     names = {name for column in ("outcome", "term") for name in table[column].dropna()}
@@ -81,7 +83,8 @@ class Notes:
         if self.spreads:
             widest = max(self.spreads, key=lambda s: s.n)
             what = "answered surveys" if self.on_survey else "customer-months"
-            parts.append(f"{widest.n:,} of {widest.rows:,} {what} have all columns of the question.")
+            n, asked = told(self.study, widest.n), told(self.study, widest.rows)
+            parts.append(f"{n.capitalize()} of {asked} {what} have all columns of the question.")
         if self.study.segment != "all":
             parts.append(f"Only {self.study.segment_term} {self.study.segment}.")
         parts += [f"No step '{step}': {reason}." for step, reason in self.missed.items()]
@@ -96,6 +99,8 @@ class Notes:
         cluster = cluster_name(self.study)
         blocks = max(s.blocks for s in self.spreads)
         clusters = max(s.clusters for s in self.spreads)
+        if clusters < self.study.min_cell:
+            return f"95 % intervals: jackknife over {told(self.study, clusters)} {cluster}s."
         return f"95 % intervals: jackknife over {blocks} blocks of {clusters:,} {cluster}s."
 
     def caveats(self) -> list[Caveat]:
@@ -112,7 +117,19 @@ def cluster_name(study: Study) -> str:
     return study.term(study.cluster()).label
 
 
+def told(study: Study, n: int) -> str:
+    """A count of people in words: one below min_cell is not told."""
+    return f"fewer than {study.min_cell}" if 0 < n < study.min_cell else f"{n:,}"
+
+
 def few_clusters(study: Study, clusters: int) -> Caveat:
-    """The caveat for an interval that rests on few clusters."""
+    """The caveat for an interval that rests on few clusters; a few customers are not counted out."""
     name = cluster_name(study)
-    return Caveat("few-clusters", f"Only {clusters} {name}s: the interval uses t with {max(clusters - 1, 1)} degrees of freedom; {clusters} {name}s are {clusters} observations.")
+    if clusters < 2:
+        return Caveat("few-clusters", f"All rows are of one {name}: how far another one would differ cannot be told.")
+    if study.cluster() == "customer_id" and clusters < study.min_cell:
+        return Caveat("few-clusters", f"Fewer than {study.min_cell} {name}s: too few to tell anything from.")
+    return Caveat(
+        "few-clusters",
+        f"Only {clusters} {name}s: the interval uses t with {max(clusters - 1, 1)} degrees of freedom; {clusters} {name}s are {clusters} observations.",
+    )

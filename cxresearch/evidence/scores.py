@@ -67,9 +67,11 @@ def score(study: Study, of: str, *, by: str | None = None) -> Finding:
         made,
         name=f"score {of}",
         question=question,
-        estimand=f"mean {definition.label} of those who answered in {study.period}" if of != "recommend" else f"net recommendation of those who answered in {study.period}",
+        estimand=f"mean {definition.label} of those who answered in {study.period}"
+        if of != "recommend"
+        else f"net recommendation of those who answered in {study.period}",
         method=_method(study, of, sums),
-        sample=f"{int(sums.n[-1].sum()):,} answers in {study.period}, {int(sums.n.sum()):,} in the window.",
+        sample=f"{sampling.told(study, int(sums.n[-1].sum()))} answers in {study.period}, {sampling.told(study, int(sums.n.sum()))} in the window.",
         periods=f"{study.period}; trend from {study.periods[0]}",
         caveats=_caveats(study, response, sums),
     )
@@ -103,7 +105,6 @@ class _Sums:
         variance = self.square[period].sum() / n - full**2
         return inference.wald(full, float(np.sqrt(variance / n)), None)
 
-
     def share(self, period: int) -> inference.Interval:
         """The mean of a period where every value is 0 or 1."""
         full = self.interval(period)
@@ -120,12 +121,18 @@ def _as_score(of: str, answer: ir.Value) -> ir.Value:
 
 
 def _block_sums(study: Study, answers: ir.Table, value: ir.Value) -> _Sums:
-    keyed = answers.select(period=answers.period, block=block_of(study, answers), cluster=cluster_of(study, answers), x=value)
-    summed = keyed.group_by(["period", "block"]).aggregate(n=keyed.count(), total=keyed.x.sum(), square=(keyed.x * keyed.x).sum())
+    keyed = answers.select(
+        period=answers.period, block=block_of(study, answers), cluster=cluster_of(study, answers), x=value
+    )
+    summed = keyed.group_by(["period", "block"]).aggregate(
+        n=keyed.count(), total=keyed.x.sum(), square=(keyed.x * keyed.x).sum()
+    )
     got = summed.order_by(["period", "block"]).to_pyarrow().to_pydict()
     blocks, wanted = sorted(set(got["block"])), study.periods
     arrays = np.zeros((3, len(wanted), len(blocks)))
-    for period, block, n, total, square in zip(got["period"], got["block"], got["n"], got["total"], got["square"], strict=True):
+    for period, block, n, total, square in zip(
+        got["period"], got["block"], got["n"], got["total"], got["square"], strict=True
+    ):
         arrays[:, wanted.index(period), blocks.index(block)] = n, total, square
     now = keyed.filter(keyed.period == study.period)
     clusters = int(now.cluster.nunique().to_pyarrow().as_py())
@@ -136,14 +143,41 @@ def _block_sums(study: Study, answers: ir.Table, value: ir.Value) -> _Sums:
 def _score_rows(study: Study, of: str, unit: str, sums: _Sums) -> list[dict[str, Any]]:
     last = len(sums.periods) - 1
     base: dict[str, Any] = {"outcome": of, "unit": unit}
-    made = [row(measure="score", model="answered", n=int(sums.n[last].sum()), clusters=sums.clusters, **base, **sums.interval(last).numbers())]
+    made = [
+        row(
+            measure="score",
+            model="answered",
+            n=int(sums.n[last].sum()),
+            clusters=sums.clusters,
+            **base,
+            **sums.interval(last).numbers(),
+        )
+    ]
     for i, period in enumerate(sums.periods):
         if sums.n[i].sum():
-            made.append(row(measure="score", model="answered", group=f"period={period}", n=int(sums.n[i].sum()), **base, **sums.interval(i).numbers()))
+            made.append(
+                row(
+                    measure="score",
+                    model="answered",
+                    group=f"period={period}",
+                    n=int(sums.n[i].sum()),
+                    **base,
+                    **sums.interval(i).numbers(),
+                )
+            )
     if last > 0 and sums.n[last - 1].sum() and sums.n[last].sum():
         (now, now_left), (before, before_left) = sums.mean(last), sums.mean(last - 1)
         interval = inference.jackknife(now - before, now_left - before_left)
-        made.append(row(measure="difference", model="change", term=sums.periods[last - 1], n=int(sums.n[last - 1 :].sum()), **base, **interval.numbers()))
+        made.append(
+            row(
+                measure="difference",
+                model="change",
+                term=sums.periods[last - 1],
+                n=int(sums.n[last - 1 :].sum()),
+                **base,
+                **interval.numbers(),
+            )
+        )
     return made
 
 
@@ -171,7 +205,19 @@ def _band_rows(study: Study, answers: ir.Table) -> list[dict[str, Any]]:
         if sums.n[-1].sum():
             share = interval.estimate or 0.0
             n = int(sums.n[-1].sum())
-            made.append(row(outcome="recommend", term=f"{low}-{high}", measure="share", model="answered", unit="of answers", n=n, events=round(share * n), clusters=sums.clusters, **interval.numbers()))
+            made.append(
+                row(
+                    outcome="recommend",
+                    term=f"{low}-{high}",
+                    measure="share",
+                    model="answered",
+                    unit="of answers",
+                    n=n,
+                    events=round(share * n),
+                    clusters=sums.clusters,
+                    **interval.numbers(),
+                )
+            )
     return made
 
 
@@ -185,13 +231,34 @@ def _response_rows(study: Study, of: str, unit: str, sums: _Sums) -> tuple[list[
     if not n:
         return [], []
     rate = invited.share(last)
-    response = [row(outcome="response", measure="rate", model="crude", unit="of those invited", n=n, events=int(invited.total[last].sum()), clusters=invited.clusters, **rate.numbers())]
+    response = [
+        row(
+            outcome="response",
+            measure="rate",
+            model="crude",
+            unit="of those invited",
+            n=n,
+            events=int(invited.total[last].sum()),
+            clusters=invited.clusters,
+            **rate.numbers(),
+        )
+    ]
     neutral = NEUTRAL.get(of, MIDDLE)
     share = rate.estimate or 0.0
     if not (of in NEUTRAL or study.term(of).high == 100) or not 0 < share < 1:
         return response, []
     interval = _scaled(sums.interval(last), lambda x: (x - neutral) / (1 - share))
-    tipping = [row(outcome=of, term=f"{neutral:g}", measure="tipping", model="answered", unit=unit, n=int(sums.n[last].sum()), **interval.numbers())]
+    tipping = [
+        row(
+            outcome=of,
+            term=f"{neutral:g}",
+            measure="tipping",
+            model="answered",
+            unit=unit,
+            n=int(sums.n[last].sum()),
+            **interval.numbers(),
+        )
+    ]
     return response, tipping
 
 
@@ -206,8 +273,16 @@ def _scaled(interval: inference.Interval, change: Callable[[float], float]) -> i
 
 
 def _method(study: Study, of: str, sums: _Sums) -> str:
-    what = "Promoters (9-10) minus detractors (0-6) of those who answered." if of == "recommend" else "Mean of those who answered."
-    how = "normal, every row is one customer" if sums.independent else f"jackknife over {sums.n.shape[1]} blocks of {sums.clusters:,} {sampling.cluster_name(study)}s"
+    what = (
+        "Promoters (9-10) minus detractors (0-6) of those who answered."
+        if of == "recommend"
+        else "Mean of those who answered."
+    )
+    how = (
+        "normal, every row is one customer"
+        if sums.independent
+        else f"jackknife over {sums.n.shape[1]} blocks of {sums.clusters:,} {sampling.cluster_name(study)}s"
+    )
     return f"{what} 95 % intervals: {how}."
 
 
@@ -215,9 +290,19 @@ def _caveats(study: Study, response: Sequence[dict[str, Any]], sums: _Sums) -> t
     found = []
     if response and response[0]["estimate"] is not None:
         silent = 100 * (1 - response[0]["estimate"])
-        found.append(Caveat("nonresponse", f"{silent:.0f} % of those invited did not answer. Who answers may depend on the answer, and weights do not cure that: read the tipping point."))
+        found.append(
+            Caveat(
+                "nonresponse",
+                f"{silent:.0f} % of those invited did not answer. Who answers may depend on the answer, and weights do not cure that: read the tipping point.",
+            )
+        )
     else:
-        found.append(Caveat("nonresponse", "The study does not say who was invited and silent: the score is that of those who answered."))
+        found.append(
+            Caveat(
+                "nonresponse",
+                "The study does not say who was invited and silent: the score is that of those who answered.",
+            )
+        )
     if not sums.independent and sums.clusters < sampling.FEW_CLUSTERS:
         found.append(sampling.few_clusters(study, sums.clusters))
     return tuple(found)

@@ -46,13 +46,46 @@ def correlation_range(study: Study, *, asked: str, known: str) -> tuple[Interval
 
 
 def _interval(answers: Spread, everybody: Spread, slope: float, shift: float) -> Interval:
-    full = _mixture(answers.full, answers.mean, answers.n, answers.scale, everybody.full, everybody.mean, everybody.n, everybody.scale, slope, shift)
+    full = _mixture(
+        answers.full,
+        answers.mean,
+        answers.n,
+        answers.scale,
+        everybody.full,
+        everybody.mean,
+        everybody.n,
+        everybody.scale,
+        slope,
+        shift,
+    )
     # a block holds its share of rows; shares of rows without it differ too little to matter for the interval
-    left = _mixture(answers.left_out, answers.mean_left_out, answers.n, answers.scale, everybody.left_out, everybody.mean_left_out, everybody.n, everybody.scale, slope, shift)
+    left = _mixture(
+        answers.left_out,
+        answers.mean_left_out,
+        answers.n,
+        answers.scale,
+        everybody.left_out,
+        everybody.mean_left_out,
+        everybody.n,
+        everybody.scale,
+        slope,
+        shift,
+    )
     return inference.jackknife(float(full), left, on="r")
 
 
-def _mixture(cov: Array, mean: Array, n: int, scale: Array, all_cov: Array, all_mean: Array, all_n: int, all_scale: Array, slope: float, shift: float) -> Any:
+def _mixture(
+    cov: Array,
+    mean: Array,
+    n: int,
+    scale: Array,
+    all_cov: Array,
+    all_mean: Array,
+    all_n: int,
+    all_scale: Array,
+    slope: float,
+    shift: float,
+) -> Any:
     """The correlation over answers and silent together, from moments of the answers and of everybody."""
     share = n / all_n
     var_x, var_y = cov[..., 0, 0] * scale[0] ** 2, cov[..., 1, 1] * scale[1] ** 2

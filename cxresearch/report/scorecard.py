@@ -7,21 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from cxresearch import claims
 from cxresearch.finding import MEASURES, number
 from cxresearch.report.archive import ROOT
 from cxresearch.report.ledger import open_ledger
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
 TILES_MIME = "application/vnd.cxresearch.tiles+json"
 NOTICE_MIME = "application/vnd.cxresearch.notice+json"
 MOST_ON_FRONT = 7
-MOST_CAUTIONS = 4
+MOST_CAUTIONS = 3
 LEADING = "S1.1"  # the links the project is named for
 WORDS = {"supported": "supported", "refuted": "refuted", "undecided": "undecided", "not_estimable": "not estimable"}
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
@@ -52,7 +51,11 @@ class Scorecard:
     def tiles(self) -> Shown:
         """The headline numbers with their intervals."""
         made = [tile for tile in (_tile(self.numbers, *wanted) for wanted in HEADLINES) if tile is not None]
-        return Shown(TILES_MIME, {"tiles": made}, "\n".join(f"{t['label']}: {t['value']} ({t['interval']})" for t in made) or UNREAD)
+        return Shown(
+            TILES_MIME,
+            {"tiles": made},
+            "\n".join(f"{t['label']}: {t['value']} ({t['interval']})" for t in made) or UNREAD,
+        )
 
     @property
     def answer(self) -> Shown:
@@ -61,7 +64,13 @@ class Scorecard:
         if self.numbers is None:
             return _notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {WORDS[v]}" for v in claims.VERDICTS)
-        lines = [part["sentence"] for c in self.claims if c["id"] == LEADING for part in c["parts"] if part["conf_level"] is not None]
+        lines = [
+            part["sentence"]
+            for c in self.claims
+            if c["id"] == LEADING
+            for part in c["parts"]
+            if part["conf_level"] is not None
+        ]
         lines.append(f"Of {len(self.claims)} claims of the trade press, put to this operator's own data: {listed}.")
         return _notice("The answer", lines, "info")
 
@@ -69,22 +78,32 @@ class Scorecard:
     def changes(self) -> Shown:
         """Which verdicts differ from the period before, and which headline numbers do."""
         if not self.previous:
-            return _notice("What changed", ["There is no report of the period before to compare the verdicts with.", *self._moved()], "info")
-        lines = [f"{c['id']}: {WORDS[self.previous[c['id']]]} before, now {WORDS[c['verdict']]}." for c in self.claims if _changed(c, self.previous)]
-        return _notice("What changed", [*(lines or ["No verdict has changed since the period before."]), *self._moved()], "info")
+            return _notice(
+                "What changed",
+                ["There is no report of the period before to compare the verdicts with.", *self._moved()],
+                "info",
+            )
+        lines = [
+            f"{c['id']}: {WORDS[self.previous[c['id']]]} before, now {WORDS[c['verdict']]}."
+            for c in self.claims
+            if _changed(c, self.previous)
+        ]
+        return _notice(
+            "What changed", [*(lines or ["No verdict has changed since the period before."]), *self._moved()], "info"
+        )
 
     def _moved(self) -> list[str]:
-        if self.numbers is None:
-            return []
+        """The headline scores that differ from the period before, and those of which no change is told."""
+        found = _records(self.numbers, measure="difference", model="change") if self.numbers is not None else []
         lines = []
-        for record in _records(self.numbers, measure="difference", model="change"):
-            decimals = MEASURES["difference"].decimals
-            if record["conf_low"] is None:
-                continue
-            told = record["conf_low"] > 0 or record["conf_high"] < 0
-            low, high, change = (number(record[k], decimals) for k in ("conf_low", "conf_high", "estimate"))
-            name = NAMES.get(record["outcome"], record["outcome"])
-            lines.append(f"{name} {'has changed' if told else 'no change told'} since {record['term']}: {change} points (95 % interval {low} to {high}).")
+        for told, words in ((True, "Changed"), (False, "No change told")):
+            same = [
+                _move(r)
+                for r in found
+                if r["conf_low"] is not None and (r["conf_low"] > 0 or r["conf_high"] < 0) == told
+            ]
+            if same:
+                lines.append(f"{words} since {found[0]['term']}: {'; '.join(same)}.")
         return lines
 
     @property
@@ -97,14 +116,18 @@ class Scorecard:
         judged = sum(p["conf_level"] is not None for c in self.claims for p in c["parts"])
         if judged:
             by_chance = number(judged * (1 - claims.LEVEL) / 2, 2)
-            lines.append(f"{judged} numbers were judged at 99 %. Were every truth on the edge of its region, chance alone would give {by_chance} wrong verdicts.")
+            lines.append(
+                f"{judged} numbers were judged at 99 %. Were every truth on the edge of its region, chance alone would give {by_chance} wrong verdicts."
+            )
         lines.append("All of this is association, not effect: it says what to look at, not what a measure would bring.")
         return _notice("What to be careful about", lines, "caution")
 
     @property
     def front(self) -> Shown:
         """At most seven claims: decided first, then changed, then nearly decided."""
-        chosen = sorted((c for c in self.claims if c["verdict"] != "not_estimable" or _changed(c, self.previous)), key=self._order)[:MOST_ON_FRONT]
+        chosen = sorted(
+            (c for c in self.claims if c["verdict"] != "not_estimable" or _changed(c, self.previous)), key=self._order
+        )[:MOST_ON_FRONT]
         return self._claims("Which claims hold here", chosen, "front")
 
     @property
@@ -119,7 +142,9 @@ class Scorecard:
         told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _sentence(c)} for c in chosen]
         text = "\n".join(f"{c['id']} {WORDS[c['verdict']]}: {c['statement']}" for c in told)
         intro = "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
-        return Shown(CLAIMS_MIME, {"title": title, "intro": intro, "claims": told, "level": level}, text or "No claim is judged.")
+        return Shown(
+            CLAIMS_MIME, {"title": title, "intro": intro, "claims": told, "level": level}, text or "No claim is judged."
+        )
 
     @property
     def missing(self) -> Shown:
@@ -137,7 +162,13 @@ class Scorecard:
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
 HEADLINES = (
     ("Satisfaction", "points of 100, of those who answered", {"outcome": "satisfaction", "measure": "score"}, 1, 1.0),
-    ("Net recommendation", "points, −100 to 100, of those who answered", {"outcome": "recommend", "measure": "score"}, 1, 1.0),
+    (
+        "Net recommendation",
+        "points, −100 to 100, of those who answered",
+        {"outcome": "recommend", "measure": "score"},
+        1,
+        1.0,
+    ),
     ("Leavers a month", "per 1,000 customers", {"finding": "churn_rate", "measure": "per_1000"}, 1, 1.0),
     ("Answered the survey", "% of those invited", {"outcome": "response", "measure": "rate"}, 1, 100.0),
 )
@@ -180,10 +211,14 @@ def _records(numbers: pd.DataFrame, **wanted: str) -> list[dict[str, Any]]:
     rows = numbers[numbers["claim"].isna()]
     for name, value in wanted.items():
         rows = rows[rows[name] == value]
-    return [{k: (None if v != v or v is None else v) for k, v in r.items()} for r in rows.astype(object).where(rows.notna(), None).to_dict("records")]
+    return [
+        {str(k): (None if pd.isna(v) else v) for k, v in record.items()} for record in rows.astype(object).to_dict("records")
+    ]
 
 
-def _tile(numbers: pd.DataFrame | None, label: str, note: str, wanted: dict[str, str], decimals: int, factor: float) -> dict[str, str] | None:
+def _tile(
+    numbers: pd.DataFrame | None, label: str, note: str, wanted: dict[str, str], decimals: int, factor: float
+) -> dict[str, str] | None:
     found = _records(numbers, group="all", **wanted) if numbers is not None else []
     if not found or found[0]["estimate"] is None:
         return None
@@ -192,8 +227,19 @@ def _tile(numbers: pd.DataFrame | None, label: str, note: str, wanted: dict[str,
     interval = ""
     if record["conf_low"] is not None:
         interval = f"95 % interval {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
-    changes = _records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change") if numbers is not None else []
+    changes = (
+        _records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change")
+        if numbers is not None
+        else []
+    )
     return {"label": label, "value": value, "interval": interval, "change": _change(changes), "note": note}
+
+
+def _move(change: Mapping[str, Any]) -> str:
+    low, high, moved = (
+        number(change[k], MEASURES["difference"].decimals) for k in ("conf_low", "conf_high", "estimate")
+    )
+    return f"{NAMES.get(change['outcome'], change['outcome']).lower()} {moved} points (95 % interval {low} to {high})"
 
 
 def _change(changes: Sequence[Mapping[str, Any]]) -> str:
@@ -215,7 +261,9 @@ def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, str]) -> str:
 
 
 def _sentence(claim: Mapping[str, Any]) -> str:
-    return " ".join(part["sentence"] for part in claim["parts"] if part["verdict"] != "not_estimable" or len(claim["parts"]) == 1)
+    return " ".join(
+        part["sentence"] for part in claim["parts"] if part["verdict"] != "not_estimable" or len(claim["parts"]) == 1
+    )
 
 
 def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:

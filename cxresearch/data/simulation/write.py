@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -118,8 +119,8 @@ def _month_starts(period: pd.Series) -> NDArray[np.int64]:
 def _study(preset: str, seed: int, call: str) -> str:
     return f"""\
 # written by cxresearch: simulate({call})
-name = "demo"
-title = "Demo operator (simulated, preset {preset}, seed {seed})"
+name = "simulated-{preset}-{seed}"
+title = "Simulated operator (preset {preset}, seed {seed})"
 simulated = true
 levels = ["customer", "site"]
 
@@ -155,5 +156,6 @@ def _into_place(folder: Path, tables: dict[str, pa.Table], study: str) -> list[P
 def _forget_killed_runs(folder: Path) -> None:
     """Remove what a killed run left aside an hour ago or more; a younger one may still be at work."""
     for aside in folder.glob(".aside-*"):
-        if time.time() - aside.stat().st_mtime > 3600:
-            shutil.rmtree(aside, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another run may just have cleared its own away
+            if time.time() - aside.stat().st_mtime > 3600:
+                shutil.rmtree(aside, ignore_errors=True)

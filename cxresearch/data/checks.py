@@ -1,0 +1,191 @@
+"""Checks: what own tables cannot mean. The data gate, passed once when a study is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingType
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import ibis
+import ibis.expr.types as ir
+
+from cxresearch.data import periods
+from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.terms import KEYS, TERMS
+from cxresearch.errors import GateClosed, UsageError
+
+if TYPE_CHECKING:
+    from cxresearch.data.columns import Source
+
+SLACK = 1e-9  # a share that was computed may pass 1 by the last digit
+TOLD = 3  # examples, and columns with examples, in one caveat
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """An own column as a number, for which term it stands, and the range that its values can have."""
+
+    column: str
+    term: str
+    value: ir.Value
+    low: float | None
+    high: float | None
+
+    @property
+    def outside(self) -> ir.Value:
+        """Whether a value lies outside the range; null where there is no value."""
+        below = self.value < (-float("inf") if self.low is None else self.low - SLACK)
+        above = self.value > (float("inf") if self.high is None else self.high + SLACK)
+        return below | above
+
+    @property
+    def kept(self) -> ir.Value:
+        """The value, null where it lies outside the range."""
+        return ibis.ifelse(self.outside, ibis.null("float64"), self.value)
+
+    @property
+    def range(self) -> str:
+        """The range in words: `1 to 7`, `0 or more`."""
+        if self.high is None:
+            return f"{self.low:g} or more"
+        return f"{self.low:g} to {self.high:g}" if self.low is not None else f"{self.high:g} or less"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Values of one own column that lie outside what its term allows and are taken as missing."""
+
+    ranged: Ranged
+    known: int
+    count: int
+    examples: tuple[float, ...]
+
+    @property
+    def text(self) -> str:
+        """How many values of which column lie outside which range, with the most frequent ones."""
+        where = f"{self.ranged.column!r} lie outside {self.ranged.range}"
+        return f"{self.count:,} of {self.known:,} values of {where} ({listed(self.examples).replace('-', '−')})"
+
+
+def listed(values: Iterable[float]) -> str:
+    """Values as they would stand in a mapping."""
+    return ", ".join(f"{value:.10g}" for value in values)
+
+
+def outside(file: str, raw: ir.Table, columns: Sequence[Ranged]) -> tuple[Outside, ...]:
+    """Which columns hold values outside their range, and how many. Raises UsageError where most values do.
+
+    One aggregate over the table; a look at single values only where there are such.
+    """
+    if not columns:
+        return ()
+    known = {f"known{i}": c.value.count() for i, c in enumerate(columns)}
+    count = {f"count{i}": c.outside.sum() for i, c in enumerate(columns)}
+    try:
+        got = raw.aggregate(**known, **count).to_pyarrow().to_pylist()[0]
+    except Exception as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"{file}: a column of the mapping cannot be computed: {first}") from error
+    found = [
+        Outside(column, got[f"known{i}"], got[f"count{i}"], _most_frequent(raw, column))
+        for i, column in enumerate(columns)
+        if got[f"count{i}"]
+    ]
+    for one in found:
+        if 2 * one.count > one.known:
+            advice = "give its own scale, as scale = [1, 5], or map another column"
+            raise UsageError(f"{file}: {one.text}, so it is not {one.ranged.term}; {advice}")
+    return tuple(found)
+
+
+def _most_frequent(raw: ir.Table, column: Ranged) -> tuple[float, ...]:
+    values = raw.filter(column.outside).select(x=column.value)
+    counted = values.group_by("x").aggregate(times=values.count())
+    return tuple(counted.order_by(ibis.desc("times"), "x").limit(TOLD).to_pyarrow()["x"].to_pylist())
+
+
+def codes_text(file: str, found: Sequence[Outside]) -> str:
+    """The doubt that values outside a range leave behind, with what to do about it."""
+    told = "; ".join(one.text for one in found[:TOLD])
+    if len(found) > TOLD:
+        told += f"; the like in {len(found) - TOLD} more columns"
+    codes = sorted({value for one in found for value in one.examples})[:TOLD]
+    advice = f"if they are codes for no answer, declare them in the mapping, as missing = [{listed(codes)}]"
+    return f"{file}: {told}. They are taken as missing; {advice}."
+
+
+def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> None:
+    """Close where rows cannot be told apart or joined. Raises GateClosed; UsageError where the mapping is at fault."""
+    panel, survey = sources.get("panel"), sources.get("surveys")
+    for level in mapping.levels:
+        if level != "customer" and not any(LEVELS[level] in source.values for source in sources.values()):
+            raise UsageError(f"{mapping.path.name}: levels has {level!r}, but no column is mapped to {LEVELS[level]!r}")
+    if panel is not None:
+        now = panel.select(list(KEYS))
+        # of the report period only: a table with several rows for a customer has them in every month
+        now = now.filter(now.period == period)
+        _refuse_repeats(now, panel.file, "row", "give one row for each customer and period")
+    if survey is not None:
+        _refuse_other_kinds(survey)
+        answers = survey.answered().select(list(KEYS))
+        advice = "keep one of them, or map the others with kind = 'transaction'"
+        _refuse_repeats(answers, survey.file, "answered relationship survey", advice)
+    if panel is not None and survey is not None:
+        for source in (panel, survey):
+            if not source.identified:
+                where = f"{mapping.path.name} [tables.{source.name}]"
+                raise UsageError(f"{where}: map a column to 'customer_id', so that answers meet their panel rows")
+        _refuse_strangers(answers.filter(answers.period == period), survey.file, now, panel.file)
+
+
+def _refuse_repeats(table: ir.Table, file: str, what: str, advice: str) -> None:
+    counted = table.group_by(list(KEYS)).aggregate(times=table.count())
+    repeated = counted.filter(counted.times > 1)
+    found = repeated.order_by(list(KEYS)).limit(1).to_pyarrow().to_pylist()
+    if found:
+        number, first = int(repeated.count().to_pyarrow().as_py()), found[0]
+        told = f"{number:,} times, such as {first['customer_id']!r} in {first['period']}"
+        raise GateClosed(f"{file}: a customer has more than one {what} in one period ({told}); {advice}")
+
+
+def _refuse_strangers(answers: ir.Table, file: str, panel: ir.Table, panel_file: str) -> None:
+    """Refuse answers none of which has a row in the panel: ids that are written in two ways."""
+    if answers.semi_join(panel, list(KEYS)).limit(1).to_pyarrow().num_rows:
+        return
+    here, there = (table.customer_id.min().to_pyarrow().as_py() for table in (answers, panel))
+    if here is not None and there is not None:
+        ids = f"ids are {here!r} here and {there!r} there"
+        raise GateClosed(f"{file}: no answer has a row of the same customer and period in {panel_file}; {ids}")
+
+
+def _refuse_other_kinds(survey: Source) -> None:
+    """Refuse a kind of survey that is none: its rows would be left out without a word."""
+    if "kind" not in survey.values:
+        return
+    allowed = TERMS["surveys", "kind"].levels
+    found = survey.select(["kind"]).distinct().to_pyarrow()["kind"].to_pylist()
+    other = sorted(str(kind) for kind in found if kind not in allowed)
+    if other:
+        raise UsageError(f"{survey.file}: kind of survey {other[0]!r} is none; it is one of {', '.join(allowed)}")
+
+
+def months(source: Source) -> set[str]:
+    """The periods of a table; raises UsageError for one that is no month."""
+    found = {p for p in source.select(["period"]).distinct().to_pyarrow()["period"].to_pylist() if p is not None}
+    wrong = sorted(p for p in found if not periods.is_month(p))
+    if wrong:
+        advice = "of a date it is sql = \"strftime(day, '%Y-%m')\""
+        raise UsageError(f"{source.file}: period {wrong[0]!r} is no month; write it as 2026-10 ({advice})")
+    return found
+
+
+def spare_own_tables(mapping: Mapping) -> None:
+    """Refuse to simulate over tables that somebody else put there: only what a simulation left may be replaced."""
+    wanted = [mapping.folder / table.file for table in mapping.tables.values()]
+    there, lacking = ([f.name for f in wanted if f.is_file() is is_there] for is_there in (True, False))
+    ours = (mapping.folder / "study.toml").is_file() or any(mapping.folder.glob(".aside-*"))
+    if there and not ours:
+        told = f"{', '.join(there)} is there, {', '.join(lacking)} is not, and a simulation would replace both"
+        advice = "add the other table and take [simulate] out, or name another folder"
+        raise UsageError(f"{mapping.path.name}: {told}; {advice}")

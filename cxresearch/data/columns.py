@@ -1,0 +1,202 @@
+"""Columns: how an own column, expression or mean of several becomes the values of a term.
+
+Ids stay text (007 is not 7), NaN and NULL are made one, codes and values outside the range of a term become null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import ibis
+import ibis.expr.types as ir
+
+from cxresearch.data.checks import Outside, Ranged, outside
+from cxresearch.data.mapping import Column, Table
+from cxresearch.data.terms import Term, nearest, table_terms
+from cxresearch.errors import UsageError
+
+TEXT_KINDS = ("id", "category", "time")
+UNCODED_KINDS = ("id", "time")  # a customer may well be number 98
+DERIVED = "cx derived "  # keeps derived columns apart from own ones of the same name
+
+
+@dataclass(frozen=True)
+class Source:
+    """One own table seen through the mapping: an expression for each term that it can give.
+
+    `composites` names the items behind each score that is a mean of several answers; `outside` are the columns
+    with values that their terms do not allow.
+    """
+
+    name: str
+    file: str
+    table: ir.Table
+    values: MappingType[str, ir.Value]
+    composites: MappingType[str, tuple[str, ...]] = field(default_factory=dict)
+    stated_period: bool = False
+    identified: bool = True
+    outside: tuple[Outside, ...] = ()
+
+    def select(self, columns: list[str]) -> ir.Table:
+        """The table with exactly these terms as columns."""
+        return self.table.select(**{name: self.values[name] for name in columns})
+
+    def answered(self) -> ir.Table:
+        """Of a table of surveys: the relationship surveys that were answered, with all terms."""
+        table = self.select(list(self.values))
+        if "answered_at" in table.columns:
+            table = table.filter(table.answered_at.notnull())
+        return table.filter(table.kind == "relationship") if "kind" in table.columns else table
+
+
+def own_columns(table: Table, kinds: tuple[str, ...]) -> set[str]:
+    """Own columns that stand for terms of these kinds."""
+    terms = table_terms(table.name)
+    if not table.columns:
+        return {name for name, term in terms.items() if term.kind in kinds}
+    return {c.column for c in table.columns.values() if c.column and terms[c.term].kind in kinds}
+
+
+def text_columns(table: Table) -> set[str]:
+    """Own columns that must be read as text: they stand for ids, labels or times, or name the level of a flag."""
+    flags = {c.column for c in table.columns.values() if c.column and isinstance(c.positive, str)}
+    return own_columns(table, TEXT_KINDS) | flags
+
+
+def source_of(table: Table, raw: ir.Table) -> Source:
+    terms = table_terms(table.name)
+    columns = table.columns or {name: Column(name, column=name) for name in raw.columns if name in terms}
+    values: dict[str, ir.Value] = {}
+    ranged: dict[str, Ranged] = {}
+    composites: dict[str, tuple[str, ...]] = {}
+    for name, column in columns.items():
+        term = terms[name]
+        column = replace(column, missing=(*column.missing, *(table.missing if term.kind not in UNCODED_KINDS else ())))
+        if column.mean_of:
+            items = {f"{name}_{i}": replace(column, column=own, mean_of=()) for i, own in enumerate(column.mean_of, 1)}
+            found = {item: _ranged(raw, own, term, table.file) for item, own in items.items()}
+            ranged |= found
+            values |= {item: own.kept for item, own in found.items()}
+            values[name] = _rescaled(_mean([values[item] for item in items]), column.scale, term)
+            composites[name] = tuple(items)
+        elif term.kind in TEXT_KINDS:
+            values[name] = _text(raw, column, table.file)
+        elif column.positive is not None:
+            values[name] = _flag(raw, column, table.file)
+        else:
+            ranged[name] = _ranged(raw, column, term, table.file)
+            values[name] = _rescaled(ranged[name].kept, column.scale, term)
+    for name, term in terms.items():
+        if term.items and name not in values and set(term.items) <= set(values):
+            first = terms[term.items[0]]
+            assert first.low is not None
+            assert first.high is not None
+            values[name] = _rescaled(_mean([values[item] for item in term.items]), (first.low, first.high), term)
+            composites[name] = term.items
+    if table.period is not None:
+        values["period"] = ibis.literal(table.period)
+    identified = "customer_id" in values
+    if not identified:
+        values["customer_id"] = ibis.row_number().cast("string")  # without an id every row is a customer
+    return Source(
+        table.name,
+        table.file,
+        raw,
+        values,
+        composites,
+        stated_period=table.period is not None,
+        identified=identified,
+        outside=outside(table.file, raw, list(ranged.values())),
+    )
+
+
+def _mean(items: list[ir.Value]) -> ir.Value:
+    """The mean of answers, null where one of them is."""
+    total = items[0]
+    for item in items[1:]:
+        total = total + item
+    return total / len(items)
+
+
+def _rescaled(value: ir.Value, scale: tuple[float, float] | None, term: Term) -> ir.Value:
+    """A value carried from the ends of its own scale to those of the term."""
+    if scale is None or term.low is None or term.high is None:
+        return value
+    low, high = scale
+    return (value - low) / (high - low) * (term.high - term.low) + term.low
+
+
+def _own(raw: ir.Table, column: Column, file: str) -> ir.Value:
+    own = f"{DERIVED}{column.term}" if column.sql is not None else str(column.column)
+    if own not in raw.columns:
+        raise UsageError(f"{file}: no column {own!r} for {column.term}{nearest(own, list(raw.columns))}")
+    return raw[own]
+
+
+def _text(raw: ir.Table, column: Column, file: str) -> ir.Value:
+    """The value as text; an empty one is null."""
+    return without(_own(raw, column, file).cast("string"), ["", *map(str, column.missing)])
+
+
+def without(value: ir.Value, codes: Sequence[str | float]) -> ir.Value:
+    for code in codes:
+        value = value.nullif(code)
+    return value
+
+
+def _flag(raw: ir.Table, column: Column, file: str) -> ir.Value:
+    """1 where the value is the level that means yes, 0 where it is another; refused where no row has that level."""
+    own, wanted = _own(raw, column, file), column.positive
+    value = without(own.cast("string"), ["", *map(str, column.missing)])
+    if isinstance(wanted, str) or own.type().is_string():
+        yes = value == str(wanted)
+    else:
+        yes = own.cast("float64") == float(wanted)
+    if raw.filter(yes).limit(1).to_pyarrow().num_rows == 0:
+        levels = raw.filter(value.notnull()).select(x=own).distinct().order_by("x").limit(6).to_pyarrow().to_pylist()
+        shown = ", ".join(repr(row["x"]) for row in levels)
+        name = column.column or column.sql
+        raise UsageError(f"{file}: {column.term}: no row of {name!r} is {wanted!r}; it has {shown}")
+    return ibis.ifelse(value.isnull(), ibis.null("float64"), yes.cast("float64"))
+
+
+def _ranged(raw: ir.Table, column: Column, term: Term, file: str) -> Ranged:
+    """The value as a number on its own scale, with the range that it can have."""
+    low, high = column.scale or ((0.0, 1.0) if term.kind == "flag" else (term.low, term.high))
+    return Ranged(column.column or str(column.sql), column.term, _number(raw, column, file), low, high)
+
+
+def _number(raw: ir.Table, column: Column, file: str) -> ir.Value:
+    """The value as a number; text that is none is refused with an example, NaN and infinity become null."""
+    value, name = _own(raw, column, file), column.column or column.sql
+    if value.type().is_string():
+        value = without(value, ["", *map(str, column.missing)])
+        number = value.try_cast("float64")
+        bad = raw.filter(value.notnull() & (value.strip() != "") & number.isnull()).select(x=value).distinct()
+        examples = [row["x"] for row in bad.order_by("x").limit(3).to_pyarrow().to_pylist()]
+        if examples:
+            shown = ", ".join(repr(x) for x in examples)
+            raise UsageError(
+                f"{file}: column {name!r} for {column.term} holds text ({shown}); "
+                f"declare it, as missing = [{shown}], or map another column"
+            )
+        value = number
+    elif not (value.type().is_numeric() or value.type().is_boolean()):
+        raise UsageError(f"{file}: column {name!r} for {column.term} is of type {value.type()}; it must be a number")
+    floating = value.type().is_floating()
+    value = value.cast("float64")
+    if floating:
+        value = ibis.ifelse(value.isnan() | value.isinf(), ibis.null("float64"), value)
+    return without(value, [code for code in map(_as_number, column.missing) if code is not None])
+
+
+def _as_number(code: object) -> float | None:
+    """A code as the number that it is in a column of numbers; None for a word."""
+    try:
+        number = float(str(code))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

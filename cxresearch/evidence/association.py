@@ -1,0 +1,42 @@
+"""Association: covariance matrices in, correlations and reliabilities out. Matrices may come in stacks (…, p, p)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def pearson(covariance: Array, x: int, y: int) -> Array:
+    """Pearson's correlation of two columns from a covariance matrix (…, p, p)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return covariance[..., x, y] / np.sqrt(covariance[..., x, x] * covariance[..., y, y])
+
+
+def partial(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
+    """Partial correlation of two columns with others held fixed, from a covariance matrix (…, p, p).
+
+    The residual covariance S_ab - S_ag S_gg⁺ S_gb as a correlation; the pseudo-inverse drops controls that say
+    the same twice. Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 2.5.
+    """
+    if not given:
+        return pearson(covariance, x, y)
+    pair, held = [x, y], list(given)
+    own = covariance[..., np.ix_(pair, pair)[0], np.ix_(pair, pair)[1]]
+    cross = covariance[..., np.ix_(pair, held)[0], np.ix_(pair, held)[1]]
+    middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
+    # matrices of no rows are NaN: they stay so through `own`, but no inverse may meet them
+    inverse = np.linalg.pinv(np.nan_to_num(middle), hermitian=True)
+    residual = own - cross @ inverse @ np.swapaxes(cross, -1, -2)
+    return pearson(residual, 0, 1)
+
+
+def alpha(covariance: Array, items: Sequence[int]) -> Array:
+    """Cronbach's alpha of items from their covariance matrix (…, p, p), in own units of the items."""
+    block = covariance[..., np.ix_(items, items)[0], np.ix_(items, items)[1]]
+    k = len(items)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return k / (k - 1) * (1 - np.trace(block, axis1=-2, axis2=-1) / block.sum((-2, -1)))

@@ -1,0 +1,288 @@
+"""The ladder of one correlation, step by step: rows of a study in, rows of a Finding out.
+
+Crude, per use, same usage and price, within segment, within site and month, within customer, corrected for
+unreliability, and a range for all customers, the silent included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxresearch.data.study import Study
+from cxresearch.errors import UsageError
+from cxresearch.evidence import inference, sampling, silent
+from cxresearch.evidence.association import alpha, partial, pearson
+from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.moments import Spread, Summary, moments
+from cxresearch.evidence.ranks import rank_covariances
+from cxresearch.evidence.rows import Rows, rows
+from cxresearch.finding import MODELS, row
+
+Array = NDArray[np.float64]
+STEPS = (
+    "crude",
+    "per_use",
+    "adjusted",
+    "within_segment",
+    "within_site_month",
+    "within_customer",
+    "reliable",
+    "all_customers",
+)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One correlation in question: outcome y, term x, what is held fixed, how many periods x lies before y."""
+
+    outcome: str
+    term: str
+    given: tuple[str, ...]
+    lag: int = 0
+    ranks: bool = True
+
+
+class Asking:
+    """The rows of one call of relate: every summary is made once and serves all its pairs."""
+
+    def __init__(self, study: Study, pairs: Sequence[Pair]) -> None:
+        self.study, self.pairs = study, pairs
+        self.notes = sampling.Notes(study)
+        self._summaries: dict[tuple[Any, ...], Summary] = {}
+
+    def rows(self, pair: Pair, columns: Sequence[str]) -> Any:
+        """The rows of a pair, the term so many periods earlier."""
+        return self.study.rows(columns, lag={pair.term: pair.lag})
+
+    def spread(self, pair: Pair, columns: Sequence[str], table: Any, group: str) -> Spread:
+        """Moments of columns; `group` names the selection of rows that `table` is."""
+        own = pair.term if pair.lag or group.startswith("per use") else ""
+        key = (pair.outcome, own, pair.lag, group, self.study.on_survey([pair.outcome, pair.term]))
+        if key not in self._summaries:
+            self._summaries[key] = Summary(
+                self.study, table, pair.outcome, [c for c in self._columns(pair, own) if c in table.columns]
+            )
+        spread = self._summaries[key].spread(columns)
+        self.notes.saw(spread, columns)
+        return spread
+
+    def _columns(self, pair: Pair, own: str) -> list[str]:
+        alike = [p for p in self.pairs if p.outcome == pair.outcome and (p.term == pair.term or not own)]
+        scores = [pair.outcome, *(p.term for p in alike)]
+        items = [item for name in scores for item in self.study.items(name)] if len(alike) == 1 else []
+        return [*scores, *(c for p in alike for c in p.given), *items]
+
+
+def ladder_rows(pair: Pair, steps: Sequence[str], ask: Asking) -> list[dict[str, Any]]:
+    makers: dict[str, Callable[[Pair, Asking], list[dict[str, Any]]]] = {
+        "crude": _crude,
+        "per_use": _per_use,
+        "adjusted": _adjusted,
+        "within_segment": _within_segment,
+        "within_site_month": _within_site_month,
+        "within_customer": _within_customer,
+        "reliable": _reliable,
+        "all_customers": _all_customers,
+    }
+    unknown = [step for step in steps if step not in makers]
+    if unknown:
+        raise UsageError(f"no step {unknown[0]!r} of the ladder; the steps are {', '.join(makers)}")
+    return [record for step, make in makers.items() if step in steps for record in make(pair, ask)]
+
+
+def _row(
+    pair: Pair, model: str, measure: str, interval: Interval, n: int, clusters: int, group: str = "all"
+) -> dict[str, Any]:
+    return row(
+        outcome=pair.outcome,
+        term=pair.term,
+        model=model,
+        measure=measure,
+        group=group,
+        n=n,
+        clusters=clusters,
+        **interval.numbers(),
+    )
+
+
+def _both(
+    pair: Pair,
+    ask: Asking,
+    model: str,
+    group: str,
+    table: Any,
+    spread: Spread,
+    estimator: Callable[[Array], Array],
+    given: int,
+) -> list[dict[str, Any]]:
+    """The row of r from moments and, where ranks are asked for, the row of rho from the same columns."""
+    made = [_row(pair, model, "r", _interval(spread, estimator, given), spread.n, spread.clusters, group)]
+    if pair.ranks:
+        found = rows(ask.study, table, spread.columns)
+        made.append(
+            _row(pair, model, "rho", _rank_interval(found, estimator, given), found.n, found.cluster_count, group)
+        )
+    return made
+
+
+def _interval(spread: Spread, estimator: Callable[[Array], Array], given: int = 0) -> Interval:
+    """Interval of a correlation of moments: textbook where rows are independent, else jackknife."""
+    r = float(estimator(spread.full)) if spread.n > 2 else math.nan
+    if spread.independent:
+        return inference.pearson_interval(r, spread.n, given)
+    return inference.jackknife(r, estimator(spread.left_out), on="r")
+
+
+def _rank_interval(found: Rows, estimator: Callable[[Array], Array], given: int) -> Interval:
+    if found.n < 3:
+        return inference.NOTHING
+    full, left_out = rank_covariances(found.values, found.blocks)
+    rho = float(estimator(full))
+    if found.independent:
+        return inference.spearman_interval(rho, found.n, given)
+    return inference.jackknife(rho, estimator(left_out), on="rho")
+
+
+def _crude(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
+    columns = [pair.outcome, pair.term]
+    table = ask.rows(pair, columns) if table is None else table
+    spread = ask.spread(pair, columns, table, group)
+    return _both(pair, ask, "crude", group, table, spread, lambda c: pearson(c, 0, 1), 0)
+
+
+def _per_use(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    """The count for each unit of use, where the term is a count that is met through use."""
+    exposure = ask.study.term(pair.term).exposure
+    if exposure is None or not ask.study.has(exposure) or pair.lag:
+        return []
+    table = ask.rows(pair, [pair.outcome, pair.term, exposure])
+    used = table.filter(table[exposure] > 0)
+    rate = used.mutate(**{pair.term: used[pair.term] / used[exposure]})
+    spread = ask.spread(pair, [pair.outcome, pair.term], rate, "per use")
+    return _both(pair, ask, "per_use", "all", rate, spread, lambda c: pearson(c, 0, 1), 0)
+
+
+def _adjusted(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
+    if not pair.given:
+        return []
+    columns = [pair.outcome, pair.term, *pair.given]
+    table = ask.rows(pair, columns) if table is None else table
+    spread = ask.spread(pair, columns, table, group)
+    held = range(2, len(columns))
+    return _both(pair, ask, "adjusted", group, table, spread, lambda c: partial(c, 0, 1, held), len(pair.given))
+
+
+def _within_segment(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    segment = ask.study.segment_term
+    if segment is None or ask.study.segment != "all":
+        return []
+    columns = [pair.outcome, pair.term]
+    return _within(
+        pair, ask, "within_segment", moments(ask.study, ask.rows(pair, [*columns, segment]), columns, fixed=segment)
+    )
+
+
+def _within_site_month(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    study, columns = ask.study, [pair.outcome, pair.term]
+    if not study.has("site_id") or study.cluster() != "site_id":
+        return []
+    if "site" in (study.term(pair.outcome).shared, study.term(pair.term).shared):
+        ask.notes.skipped(
+            MODELS["within_site_month"], "neighbours of a site share it in a month, so nothing of it is left to compare"
+        )
+        return []
+    table = ask.rows(pair, columns)
+    return _within(pair, ask, "within_site_month", moments(study, table, columns, within=("site_id", "period")))
+
+
+def _within_customer(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    # of a customer who leaves, only the last row says so: within customers leaving is a matter of order, not of chance
+    if "churned" in (pair.outcome, pair.term):
+        return []
+    columns = [pair.outcome, pair.term]
+    return _within(
+        pair, ask, "within_customer", moments(ask.study, ask.rows(pair, columns), columns, within=("customer_id",))
+    )
+
+
+def _within(pair: Pair, ask: Asking, model: str, spread: Spread) -> list[dict[str, Any]]:
+    if spread.n < 3:
+        ask.notes.skipped(MODELS[model], "no two rows in one cell")
+        return []
+    return [_row(pair, model, "r", _interval(spread, lambda c: pearson(c, 0, 1)), spread.n, spread.clusters)]
+
+
+def _reliable(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    """r divided by the square root of both reliabilities; a single column counts as measured without error."""
+    scores = [(name, ask.study.items(name)) for name in (pair.outcome, pair.term)]
+    if not any(items for _, items in scores) or "churned" in (pair.outcome, pair.term):
+        return []
+    columns = [pair.outcome, pair.term, *(i for _, items in scores for i in items)]
+    spread = ask.spread(pair, columns, ask.rows(pair, columns), "all")
+    own = spread.scale[:, None] * spread.scale[None, :]
+
+    def estimator(covariance: Array) -> Array:
+        r = pearson(covariance, 0, 1)
+        for _, items in scores:
+            if items:
+                with np.errstate(invalid="ignore", divide="ignore"):  # a negative alpha corrects nothing
+                    r = r / np.sqrt(alpha(covariance * own, spread.at(*items)))
+        return r
+
+    r = float(estimator(spread.full))
+    if not math.isfinite(r) or abs(r) >= 1:
+        ask.notes.skipped(
+            MODELS["reliable"], "the corrected correlation lies outside -1 to 1: reliability is too low to correct by"
+        )
+        return []
+    interval = inference.jackknife(r, estimator(spread.left_out), on="r")
+    if spread.independent:
+        interval = _stretched(inference.pearson_interval(float(pearson(spread.full, 0, 1)), spread.n), r)
+    return [_row(pair, "reliable", "r", interval, spread.n, spread.clusters)]
+
+
+def _stretched(uncorrected: Interval, r: float) -> Interval:
+    """An interval of r carried over to the corrected r: both ends divided by the same root of reliabilities."""
+    if uncorrected.conf_low is None or uncorrected.conf_high is None or not uncorrected.estimate:
+        return Interval(r)
+    factor = r / uncorrected.estimate
+    low, high = (max(-1.0, min(1.0, factor * end)) for end in (uncorrected.conf_low, uncorrected.conf_high))
+    error = abs(factor) * uncorrected.std_error if uncorrected.std_error is not None else None
+    return Interval(r, error, None, low, high, uncorrected.p_value)
+
+
+def _all_customers(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    study = ask.study
+    on_survey = [name for name in (pair.outcome, pair.term) if study.on_survey([name])]
+    if not on_survey or study.on_survey(["customer_id"]) or pair.lag:
+        return []
+    if len(on_survey) == 2:
+        ask.notes.skipped(MODELS["all_customers"], "both terms are known only of those who answered")
+        return []
+    known = pair.term if on_survey[0] == pair.outcome else pair.outcome
+    interval, n, clusters = silent.correlation_range(study, asked=on_survey[0], known=known)
+    return [_row(pair, "all_customers", "r", interval, n, clusters)] if interval.estimate is not None else []
+
+
+def lag_rows(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
+    made = _adjusted(pair, ask) or _crude(pair, ask)
+    return [record | {"model": f"lag {pair.lag}"} for record in made if record["measure"] == "r"]
+
+
+def level_rows(pair: Pair, by: str, ask: Asking) -> list[dict[str, Any]]:
+    """Crude and adjusted rows for each level of a segment."""
+    if not ask.study.has(by):
+        ask.notes.skipped(f"by {by}", f"the study has no {', '.join(ask.study.missing(by))}")
+        return []
+    table = ask.rows(pair, [pair.outcome, pair.term, *pair.given, by])
+    made: list[dict[str, Any]] = []
+    for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
+        only, group = table.filter(table[by] == level), f"{by}={level}"
+        made += _crude(pair, ask, only, group) + _adjusted(pair, ask, only, group)
+    return made

@@ -1,0 +1,168 @@
+"""What a ladder says in words: answer, title, method and doubts of the findings that `relate` makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cxresearch.data.study import Study
+from cxresearch.evidence import sampling, silent
+from cxresearch.evidence.ladder import Pair
+from cxresearch.finding import MODELS, Caveat, Finding, number, written
+
+HUGE_N = 20_000
+SMALL_R = 0.05
+
+
+def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes) -> str:
+    parts = ["Pearson r and Spearman rho."]
+    if adjusters:
+        parts.append(f"Same usage and price: partial correlation given {', '.join(adjusters)}.")
+    if any(record["model"] == "reliable" for record in table):
+        parts.append("Corrected for unreliability by Cronbach's alpha of the items.")
+    if any(record["model"] == "all_customers" for record in table):
+        parts.append(f"Range for all customers: {silent.ASSUMPTION}.")
+    parts.append(notes.interval_method())
+    return " ".join(parts)
+
+
+def answer(study: Study, pairs: list[Pair], finding: Finding) -> tuple[str, str]:
+    if len(pairs) == 1 or len({(p.outcome, p.term) for p in pairs}) == 1:
+        return _answer_of_one(study, pairs[0], finding)
+    return _answer_of_many(study, pairs, finding)
+
+
+def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str]:
+    y, x = study.term(pair.outcome).label, study.term(pair.term).label
+    records = [
+        r for r in finding.rows(measure="r", group="all") if r["estimate"] is not None and r["model"] != "all_customers"
+    ]
+    if not records:
+        return f"Not estimable: {x} and {y} do not both vary in the rows that have them.", "Not estimable"
+    first = records[0]
+    if first["model"].startswith("lag"):
+        listed = ", ".join(f"{number(r['estimate'])} at {r['model']}" for r in records)
+        return (
+            f"{_cap(x)} with {y} so many months later, at the same usage and price: r = {listed}.",
+            f"{_cap(x)} with {y}, by the months between them",
+        )
+    crude = next((r for r in records if r["model"] == "crude"), first)
+    text = f"{_cap(x)} and {y} {_goes(crude)}: crude r {written(crude)}"
+    turned = [r for r in records if _turns(crude, r)]
+    last = next(
+        (r for r in reversed(records) if r["model"] in ("within_customer", "within_site_month", "adjusted")), None
+    )
+    if turned:
+        text += f"; the sign turns with {MODELS[turned[0]['model']]}: {written(turned[0], n=False)}"
+    elif last is not None and last is not crude:
+        text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
+    title = f"{_cap(x)} and {y} {_goes(last or crude)}"
+    if turned:
+        title = f"{_cap(x)} and {y}: the crude sign turns with {MODELS[turned[0]['model']]}"
+    return text + ".", title
+
+
+def _answer_of_many(study: Study, pairs: list[Pair], finding: Finding) -> tuple[str, str]:
+    records = [
+        r for r in finding.rows(measure="r", group="all", model=["crude", "adjusted"]) if r["estimate"] is not None
+    ]
+    best = {}
+    for r in records:  # the adjusted row of a pair, where there is one
+        best[r["outcome"], r["term"]] = r
+    told = [r for r in best.values() if r["p_adjusted"] is not None and r["p_adjusted"] < 0.05]
+    if not best:
+        return "Not estimable: no pair varies in the rows that have both.", "Not estimable"
+    if not told:
+        text = f"None of {len(best)} correlations is told from zero at a false-discovery rate of 5 %."
+        return text, f"No correlation of {len(best)} is told from zero"
+    top = max(told, key=lambda r: abs(r["estimate"]))
+    x, y = study.term(top["term"]).label, study.term(top["outcome"]).label
+    text = (
+        f"{len(told)} of {len(best)} correlations are told from zero at a false-discovery rate of 5 %; the largest in size is "
+        f"{x} with {y}, r = {written(top)}."
+    )
+    return text, f"{_cap(x)} and {y} go together most closely"
+
+
+def _goes(record: dict[str, Any]) -> str:
+    if record["conf_low"] is None or record["conf_low"] <= 0 <= record["conf_high"]:
+        return "show no correlation told from zero"
+    return "go together" if record["estimate"] > 0 else "go in opposite directions"
+
+
+def _cap(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _turns(crude: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a step's interval lies wholly on the other side of zero than the crude estimate."""
+    if other["conf_low"] is None or crude["estimate"] is None:
+        return False
+    return (crude["estimate"] < 0 < other["conf_low"]) or (other["conf_high"] < 0 < crude["estimate"])
+
+
+def caveats(
+    study: Study, pairs: list[Pair], table: list[dict[str, Any]], notes: sampling.Notes, by: str | None
+) -> tuple[Caveat, ...]:
+    found = list(notes.caveats())
+    names = {pair.outcome for pair in pairs} | {pair.term for pair in pairs}
+    asked = [name for name in names if study.on_survey([name])]
+    if any(study.on_survey([p.outcome]) and study.on_survey([p.term]) for p in pairs):
+        found.append(
+            Caveat(
+                "halo",
+                "Both are answers of one questionnaire: a common mood ties them together, also within a customer.",
+            )
+        )
+    if asked and "churned" in names and study.knows_silent:
+        found.append(
+            Caveat(
+                "silent-leavers",
+                "Leavers answer less: among those who answered the correlation is not that of all customers.",
+            )
+        )
+    for pair in pairs:
+        own = [
+            r for r in table if r["outcome"] == pair.outcome and r["term"] == pair.term and r["measure"] in ("r", "rho")
+        ]
+        found += _pair_caveats(study, pair, own)
+    return tuple(found)
+
+
+def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[Caveat]:
+    found = []
+    crude = {r["measure"]: r for r in own if r["model"] == "crude" and r["group"] == "all"}
+    for measure, first in crude.items():
+        turned = [r for r in own if r["group"] == "all" and r["measure"] == measure and _turns(first, r)]
+        if turned:
+            steps = " and ".join(dict.fromkeys(MODELS.get(r["model"], r["model"]) for r in turned))
+            x, y = study.term(pair.term).label, study.term(pair.outcome).label
+            found.append(
+                Caveat(
+                    "confounded", f"The crude sign of {x} with {y} turns: {steps}. Do not read the crude number alone."
+                )
+            )
+            break
+    levels = [
+        r
+        for r in own
+        if r["group"] != "all" and r["model"] == "crude" and r["measure"] == "r" and r["n"] >= study.min_cell
+    ]
+    if len(levels) > 1 and "r" in crude and all(_turns(crude["r"], r) for r in levels):
+        found.append(
+            Caveat("reversed", "The sign over all customers is the opposite of the sign inside every segment.")
+        )
+    r = crude.get("r")
+    if (
+        r
+        and r["n"] > HUGE_N
+        and r["estimate"] is not None
+        and abs(r["estimate"]) < SMALL_R
+        and (r["p_value"] or 1) < 0.05
+    ):
+        found.append(
+            Caveat(
+                "huge-n",
+                f"With n = {r['n']:,} even a correlation of {number(r['estimate'])} is told from zero: judge by its size.",
+            )
+        )
+    return found

@@ -1,0 +1,163 @@
+"""Leavers: how many of every 1,000 customers left, by month, by level of a term, and among answers and silent."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import ibis.expr.types as ir
+import numpy as np
+
+from cxresearch.data.study import Study
+from cxresearch.evidence import inference, sampling
+from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.rows import Rows, rows
+from cxresearch.finding import Finding, number, row, written
+
+MOST_LEVELS = 40
+BANDS = (("0 to 19", 0, 20), ("20 to 39", 20, 40), ("40 to 59", 40, 60), ("60 to 79", 60, 80), ("80 to 100", 80, 101))
+
+
+def leavers_by_answer(study: Study) -> list[dict[str, Any]]:
+    """Leavers per 1,000 customer-months among those who answered the survey and among the silent."""
+    table = study.answering(["churned"])
+    if table is None:
+        return []
+    found = rows(study, table, ["churned", "answered"])
+    made = []
+    for model, flag in (("answered", 1.0), ("silent", 0.0)):
+        inside = found.of("answered") == flag
+        y = found.of("churned")[inside]
+        if not len(y):
+            continue
+        share = float(y.mean())
+        error, groups = inference.clustered_error(y - share, np.unique(found.clusters[inside], return_inverse=True)[1])
+        rate = inference.share_interval(share, len(y), error, max(groups - 1, 1))
+        made.append(
+            row(
+                outcome="churned",
+                model=model,
+                measure="per_1000",
+                n=len(y),
+                events=int(y.sum()),
+                clusters=groups,
+                **_per_1000(rate),
+            )
+        )
+    return made
+
+
+def leavers_by_level(study: Study, term: str) -> Finding:
+    """Leavers per 1,000 customers at each level of a term: the plain rates behind any model.
+
+    For categories and flags; scores from 0 to 100 are cut into five bands. Wilson intervals where every row is its own cluster, else
+    clustered ones. Levels under min_cell are suppressed.
+    """
+    question = f"How many leave at each level of {study.term(term).label}?"
+    lacking = study.missing("churned", term)
+    if lacking:
+        return sampling.nothing(study, "leavers_by_level", question, lacking)
+    table = study.rows(["churned", term])
+    known = table.filter(table.churned.notnull() & table[term].notnull())
+    made = []
+    for name, level in _levels(known, term, study.term(term).high == 100):
+        found = rows(study, known.filter(level), ["churned"])
+        if found.n:
+            made.append(_rate_row(found, found.of("churned"), f"{term}={name}"))
+    finding = sampling.finding(
+        study,
+        made,
+        name=f"leavers_by_level {term}",
+        question=question,
+        estimand="leavers per 1,000 customers by level",
+        method="Shares of leavers; 95 % intervals: Wilson where every row is one customer, else clustered.",
+        sample=f"{sum(r['n'] for r in made if r['n'] >= study.min_cell):,} rows with both, in the levels that are shown.",
+    )
+    shown = [r for r in finding.rows() if r["estimate"] is not None]
+    if not shown:
+        return dataclasses.replace(
+            finding, answer="Not estimable: no level has enough customers.", title="Not estimable"
+        )
+    low, high = min(shown, key=lambda r: r["estimate"]), max(shown, key=lambda r: r["estimate"])
+    name = study.term(term).label
+
+    def of(record: dict[str, Any]) -> str:
+        return (
+            f"{number(record['estimate'], 1)} per 1,000 at {name} {record['group'].split('=')[1]} (n = {record['n']:,})"
+        )
+
+    answer = f"Leavers differ by {name}: from {of(low)} to {of(high)}."
+    return dataclasses.replace(finding, answer=answer, title=f"Leavers per 1,000 customers by {name}")
+
+
+def _levels(table: ir.Table, term: str, index: bool) -> list[tuple[str, ir.Value]]:
+    """Names and conditions of the levels of a term; of an index, five bands."""
+    column = table[term]
+    if index:
+        return [(name, (column >= low) & (column < high)) for name, low, high in BANDS]
+    levels = sorted(table.select(term).distinct().to_pyarrow()[term].to_pylist())
+    return [
+        (f"{level:g}" if isinstance(level, float) else str(level), column == level) for level in levels[:MOST_LEVELS]
+    ]
+
+
+def churn_rate(study: Study) -> Finding:
+    """How many customers left of every 1,000, in the last period for which that is known and in those before.
+
+    Rows: per_1000 for all (the last known period) and for each period of the window. Errors are clustered.
+    """
+    question = "How many customers leave a month?"
+    lacking = study.missing("churned")
+    if lacking:
+        return sampling.nothing(study, "churn_rate", question, lacking)
+    made = []
+    for period in study.periods:
+        table = study.rows(["churned"], only=(period,))
+        found = rows(study, table, ["churned"])
+        if found.n:
+            made.append(_rate_row(found, found.of("churned"), f"period={period}"))
+    if made:
+        made.insert(0, made[-1] | {"group": "all", "term": made[-1]["group"].removeprefix("period=")})
+    finding = sampling.finding(
+        study,
+        made,
+        name="churn_rate",
+        question=question,
+        estimand="leavers by the next period per 1,000 customers",
+        method="Shares of customers who are gone in the next period; 95 % intervals clustered, or Wilson where every row is one customer.",
+        sample=f"{sampling.told(study, sum(r['n'] for r in made[1:]))} customer-months with a known next period.",
+        answer="Not estimable: whether customers left is known of no row.",
+    )
+    last = finding.rows(group="all")
+    if not last or last[0]["estimate"] is None:
+        return finding
+    text = f"Of every 1,000 customers of {last[0]['term']}, {written(last[0])} had left by the next period."
+    return dataclasses.replace(
+        finding,
+        answer=text,
+        title=f"{number(last[0]['estimate'], 1)} of 1,000 customers of {last[0]['term']} left by the next period",
+    )
+
+
+def _rate_row(found: Rows, y: np.ndarray, group: str) -> dict[str, Any]:
+    share, n = float(y.mean()), len(y)
+    error, groups = (None, n) if found.independent else inference.clustered_error(y - share, found.clusters)
+    rate = inference.share_interval(share, n, error, None if found.independent else max(groups - 1, 1))
+    return row(
+        outcome="churned",
+        group=group,
+        measure="per_1000",
+        n=n,
+        events=int(y.sum()),
+        clusters=found.cluster_count,
+        **_per_1000(rate),
+    )
+
+
+def _per_1000(share: Interval) -> dict[str, Any]:
+    """A share as columns of leavers per 1,000."""
+    numbers = share.numbers()
+    return {
+        k: 1000 * v if v is not None and k in ("estimate", "std_error", "conf_low", "conf_high") else v
+        for k, v in numbers.items()
+    }

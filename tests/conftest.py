@@ -1,0 +1,22 @@
+"""What several test files share: the small operator, and one warning that is not ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, but Ibis 12 still calls a name that DuckDB 2 has renamed."""
+    config.addinivalue_line("filterwarnings", "ignore:fetch_arrow_table:DeprecationWarning")
+
+
+@pytest.fixture(scope="session")
+def small_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study file of a simulated operator of 2,000 customers and 24 months."""
+    from cxresearch.data.simulation import simulate
+
+    folder = tmp_path_factory.mktemp("small_operator")
+    simulate(folder, customers=2_000, months=24)
+    return folder / "study.toml"

@@ -1,0 +1,251 @@
+"""What a question may see of a study: periods, window, lags, leaving, answers, segments, roles."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from own_tables import open_own
+from small_study import study_of
+
+from cxresearch.data import periods
+from cxresearch.data.study import Study, open_study, preflight
+from cxresearch.errors import NoData, UsageError
+
+MONTHS = ("2026-07", "2026-08", "2026-09", "2026-10")
+
+
+def panel(months: tuple[str, ...] = MONTHS, customers: int = 3) -> pd.DataFrame:
+    """Customers over months; a column tells customer and month of a value apart, and the last one leaves."""
+    rows = [
+        (f"c{i}", month, 10 * i + int(month[-2:]), i % 2, float(i == customers - 1 and month == "2026-09"))
+        for month in months
+        for i in range(customers)
+    ]
+    frame = pd.DataFrame(rows, columns=["customer_id", "period", "tenure_m", "prepaid", "churned"])
+    return frame.assign(value_segment=["high" if i else "low" for i in frame["prepaid"]])
+
+
+def surveys() -> pd.DataFrame:
+    """One invitation a month; customer 0 never answers."""
+    frame = panel()[["customer_id", "period"]]
+    silent = frame["customer_id"] == "c0"
+    return frame.assign(recommend=frame.index % 11, answered_at=frame["period"].mask(silent), kind="relationship")
+
+
+def test_whether_customers_left_is_unknown_in_the_report_month(tmp_path: Path):
+    """Leaving is told by the next month: it is unknown on rows of the report month, known on those before."""
+    left = study_of(tmp_path, panel=panel()).frame(["churned"]).set_index(["period", "customer_id"])["churned"]
+    assert left["2026-10"].isna().all()
+    assert left["2026-09"].tolist() == [0, 0, 1]
+    assert left[["2026-07", "2026-08"]].tolist() == [0] * 6
+
+
+def test_a_report_of_an_earlier_month_knows_no_later_one(tmp_path: Path):
+    """As of September nothing of October is seen, and who leaves in September is not known yet."""
+    study_of(tmp_path, panel=panel())
+    study = open_study(str(tmp_path / "small.toml"), period="2026-09")
+    left = study.frame(["churned", "tenure_m"])
+    assert left["period"].max() == "2026-09"
+    assert left.loc[left["period"] == "2026-09", "churned"].isna().all()
+    assert left.loc[left["period"] == "2026-08", "churned"].notna().all()
+
+
+def test_leavers_of_a_stated_month_are_known(tmp_path: Path):
+    """A table of one stated month says of its own rows who left."""
+    study = study_of(tmp_path, panel=panel(("2026-09",)).drop(columns="period"))
+    assert study.frame(["churned"])["churned"].tolist() == [0, 0, 1]
+
+
+def test_the_window_ends_with_the_report_month(tmp_path: Path):
+    """A window of two is the report month and the one before; a month without rows leaves a gap, not an error."""
+    study = study_of(tmp_path, panel=panel(), window=2)
+    assert study.periods == ("2026-09", "2026-10")
+    assert set(study.frame(["tenure_m"])["period"]) == {"2026-09", "2026-10"}
+    assert set(study.frame(["tenure_m"], only=["2026-07"])["period"]) == {"2026-07"}
+    longer = open_study(str(tmp_path / "small.toml"), window=120)
+    assert len(longer.periods) == 120
+    assert set(longer.frame(["tenure_m"])["period"]) == set(MONTHS)
+
+
+def test_months_are_counted_across_years():
+    """Periods are months: a step back from January is December."""
+    assert periods.span("2026-02", 4) == ("2025-11", "2025-12", "2026-01", "2026-02")
+    assert periods.shift("2025-12", 1) == "2026-01"
+    assert periods.resolve("last-month", [], "2026-01-31") == "2025-12"
+    assert periods.resolve("latest", ["2025-12", "2026-01"]) == "2026-01"
+    for wrong in ("2026-1", "2026-00", "26-01", "2026-10\n", "２０２６-10", "lastest", ""):
+        with pytest.raises(UsageError, match="is no month"):
+            periods.resolve(wrong, ["2026-10"])
+
+
+def test_a_lagged_column_is_that_of_so_many_months_before(tmp_path: Path):
+    """A lag reads the same customer's value of an earlier month, also from before the window."""
+    study = study_of(tmp_path, panel=panel(), window=1)
+    rows = study.rows(["tenure_m"], lag={"tenure_m": 2}).to_pyarrow().to_pandas()
+    assert set(rows["period"]) == {"2026-10"}
+    assert rows.set_index("customer_id")["tenure_m"].to_dict() == {"c0": 8, "c1": 18, "c2": 28}
+
+
+def test_a_lag_joins_an_answer_to_earlier_service(tmp_path: Path):
+    """An answer of October meets the panel row of September, where the lagged column is from."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys(), window=1)
+    rows = study.rows(["recommend", "tenure_m"], lag={"tenure_m": 1}).to_pyarrow().to_pandas().set_index("customer_id")
+    now = study.rows(["recommend", "tenure_m"]).to_pyarrow().to_pandas().set_index("customer_id")
+    assert rows["tenure_m"].to_dict() == {"c1": 19, "c2": 29}
+    assert now["tenure_m"].to_dict() == {"c1": 20, "c2": 30}
+    assert rows["recommend"].to_dict() == now["recommend"].to_dict()
+
+
+def test_answers_never_multiply_rows(tmp_path: Path):
+    """An answer joins its own row of the panel; transaction surveys and invitations without answer add none."""
+    more = surveys().query("customer_id == 'c1'").assign(kind="transaction", recommend=0)
+    study = study_of(tmp_path, panel=panel(), surveys=pd.concat([surveys(), more]))
+    answered = study.frame(["recommend", "tenure_m"])
+    assert len(answered) == len(answered[["customer_id", "period"]].drop_duplicates()) == 2 * len(MONTHS)
+    assert answered.set_index("customer_id").loc["c1", "recommend"].tolist() == [1, 4, 7, 10]
+    assert len(study.frame(["tenure_m"])) == 3 * len(MONTHS)
+
+
+def test_the_silent_are_counted_among_those_invited(tmp_path: Path):
+    """Everybody invited, answered or not, with columns of the panel; unknown where invitations are not recorded."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys())
+    invited = study.answering(["tenure_m"]).to_pyarrow().to_pandas()  # type: ignore[union-attr]
+    assert invited.groupby("customer_id")["answered"].mean().to_dict() == {"c0": 0, "c1": 1, "c2": 1}
+    assert study.knows_silent
+    without = study_of(tmp_path, panel=panel(), surveys=surveys().drop(columns="answered_at"))
+    assert without.answering() is None
+    assert not without.knows_silent
+
+
+def test_a_segment_holds_for_rows_and_answers(tmp_path: Path):
+    """One segment is seen everywhere: on the panel and in answers."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys(), segment="high")
+    assert set(study.frame(["tenure_m"])["customer_id"]) == {"c1"}
+    assert set(study.frame(["recommend"])["customer_id"]) == {"c1"}
+    assert set(study.answering().to_pyarrow()["customer_id"].to_pylist()) == {"c1"}  # type: ignore[union-attr]
+
+
+def test_roles_are_tuples_of_terms_and_know_what_they_lack(tmp_path: Path):
+    """A role is what the study has of it, in the order of the terms; an empty one names a column to map."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys())
+    assert study.relationship == ("tenure_m",)
+    assert study.price == ("prepaid",)
+    assert study.network == ()
+    assert study.network.examples == ("panel.availability",)
+    assert (study.network + study.operations).examples == ("panel.availability", "panel.wait_s")
+    assert (study.network + study.relationship).roles == ("network", "relationship")
+    assert study.controls == ("prepaid", "tenure_m")
+    assert study.segment_term == "value_segment"
+    assert study.missing("satisfaction", "tenure_m") == ("surveys.satisfaction",)
+    assert not study.has("satisfaction", "tenure_m")
+
+
+def test_a_frame_is_yours(tmp_path: Path):
+    """A plain DataFrame with customer and period first, in a fixed order, one row per unit."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys())
+    frame = study.frame(["recommend", "tenure_m"])
+    assert type(frame) is pd.DataFrame
+    assert list(frame.columns) == ["customer_id", "period", "recommend", "tenure_m"]
+    assert frame.equals(frame.sort_values(["customer_id", "period"]).reset_index(drop=True))
+    frame["tenure_m"] = 0
+    assert study.frame(["recommend", "tenure_m"])["tenure_m"].gt(0).all()
+
+
+def test_the_cluster_is_the_coarsest_declared_level(tmp_path: Path):
+    """Neighbours of a site share its network, so sites are the clusters where they are declared, else customers."""
+    sites = panel().assign(site_id="s", region="r")
+    assert study_of(tmp_path, panel=sites).cluster() == "customer_id"
+    assert study_of(tmp_path, panel=sites, levels=("customer", "site")).cluster() == "site_id"
+    assert study_of(tmp_path, panel=sites, levels=("region", "customer", "site")).cluster() == "region"
+
+
+def test_the_lead_quality_is_of_the_network_else_of_the_survey(tmp_path: Path):
+    """What is looked at first: the network, else perceived quality, else a dimension; absent, the one to map."""
+    answers = surveys().assign(perceived_quality=50.0)
+    assert study_of(tmp_path, panel=panel().assign(call_failures=1)).lead_quality == "call_failures"
+    assert study_of(tmp_path, panel=panel(), surveys=answers).lead_quality == "perceived_quality"
+    assert study_of(tmp_path, panel=panel()).lead_quality == "availability"
+
+
+DEMO = """
+name = "demo"
+levels = ["customer", "site"]
+folder = "there"
+[simulate]
+customers = 150
+months = 3
+[tables.panel]
+file = "panel.parquet"
+[tables.surveys]
+file = "surveys.parquet"
+"""
+
+
+def demo(folder: Path) -> Study:
+    """A study that simulates itself where its tables are absent."""
+    return open_own(folder, DEMO)
+
+
+def test_a_demo_makes_its_own_tables_once(tmp_path: Path):
+    """Opened first thing, a study with [simulate] just works; opened again it reads what is there."""
+    assert demo(tmp_path).periods[-1] == "2026-10"
+    made = {file: file.stat().st_mtime_ns for file in (tmp_path / "there").iterdir()}
+    assert demo(tmp_path).simulated
+    assert {file: file.stat().st_mtime_ns for file in (tmp_path / "there").iterdir()} == made
+
+
+def test_a_simulation_never_replaces_own_tables(tmp_path: Path):
+    """A study file copied from the demo does not overwrite the table that an operator put there."""
+    (tmp_path / "there").mkdir()
+    own = tmp_path / "there" / "panel.parquet"
+    panel().to_parquet(own)
+    before = own.read_bytes()
+    with pytest.raises(
+        UsageError, match=r"panel\.parquet is there, surveys\.parquet is not, and a simulation would replace both"
+    ):
+        demo(tmp_path)
+    assert own.read_bytes() == before
+
+
+def test_a_simulation_that_was_lost_in_part_is_made_again(tmp_path: Path):
+    """What a simulation wrote may be written again."""
+    first = demo(tmp_path).frame(["satisfaction"])
+    (tmp_path / "there" / "surveys.parquet").unlink()
+    assert demo(tmp_path).frame(["satisfaction"]).equals(first)
+
+
+def test_two_processes_may_simulate_at_once(tmp_path: Path):
+    """Both get the same whole tables, and nothing is left aside."""
+    (tmp_path / "own.toml").write_text(DEMO)
+    code = f"import cxresearch as cx; print(cx.open_study({str(tmp_path / 'own.toml')!r}).frame(['satisfaction'])['satisfaction'].sum())"
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert told[0][0] == told[1][0] == f"{demo(tmp_path).frame(['satisfaction'])['satisfaction'].sum()}\n"
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
+        "panel.parquet",
+        "study.toml",
+        "surveys.parquet",
+        "truth.parquet",
+    ]
+
+
+def test_preflight_tells_what_a_report_will_be_of(tmp_path: Path):
+    """Period, row counts and a fingerprint that changes with the data, before any notebook runs."""
+    study_of(tmp_path, panel=panel(), surveys=surveys())
+    path = str(tmp_path / "small.toml")
+    found = preflight(path)
+    assert (found.name, found.period, dict(found.rows)) == ("small", "2026-10", {"panel": 12, "surveys": 12})
+    assert preflight(path).fingerprint == found.fingerprint
+    study_of(tmp_path, panel=panel(customers=4), surveys=surveys())
+    assert preflight(path).fingerprint != found.fingerprint
+    assert preflight(path, "last-month", "2026-10-15").period == "2026-09"
+    with pytest.raises(NoData):
+        preflight(path, "2026-11")

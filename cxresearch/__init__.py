@@ -13,9 +13,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cxresearch import charts as charts
     from cxresearch.claims import judge as judge
+    from cxresearch.data.opening import open_study as open_study
     from cxresearch.data.simulation import simulate as simulate
     from cxresearch.data.study import Study as Study
-    from cxresearch.data.study import open_study as open_study
     from cxresearch.evidence.churn import explain_churn as explain_churn
     from cxresearch.evidence.correlation import relate as relate
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
@@ -40,7 +40,7 @@ _HOMES = {
     "leavers_by_level": "cxresearch.evidence.leavers",
     "open_ledger": "cxresearch.report.ledger",
     "open_scorecard": "cxresearch.report.scorecard",
-    "open_study": "cxresearch.data.study",
+    "open_study": "cxresearch.data.opening",
     "rank_drivers": "cxresearch.evidence.importance",
     "relate": "cxresearch.evidence.correlation",
     "reliability": "cxresearch.evidence.measurement",

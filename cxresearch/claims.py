@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
-from cxresearch.finding import MEASURES, TOO_FEW, Finding, interval_at, number
+from cxresearch.finding import Finding, interval_at
+from cxresearch.measures import MEASURES, number
+from cxresearch.table import TOO_FEW
 
 REGISTER = Path(__file__).with_suffix(".toml")
 VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
@@ -255,7 +257,10 @@ def decide(conf_low: float, conf_high: float, low: float | None, high: float | N
         return "supported", ""
     if conf_high < bottom or conf_low > top:
         return "refuted", ""
-    claimed_side = (bottom > 0 and conf_low > 0) or (top < 0 and conf_high < 0)
+    # of a range with two ends no side is claimed
+    claimed_side = (bottom > 0 and top == math.inf and conf_low > 0) or (
+        bottom == -math.inf and top < 0 and conf_high < 0
+    )
     return "undecided", "real-but-small" if claimed_side else "too-wide"
 
 

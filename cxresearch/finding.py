@@ -8,19 +8,17 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-FINDING_MIME = "application/vnd.cxresearch.finding+json"
-MIN_CELL = 10  # a row resting on fewer people is suppressed; a study may only raise it
-TOO_FEW = "too few"  # begins the label of an estimate that may be shown but not judged by
-SIGNIFICANT_DIGITS = 12  # estimates are rounded once, here, so that files compare
+from cxresearch.measures import MEASURES, MODELS, number
+from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, tidy
 
+FINDING_MIME = "application/vnd.cxresearch.finding+json"
 Design = Literal["descriptive", "associational", "adjusted", "quasi-experimental", "experimental"]
 DESIGNS: tuple[Design, ...] = (
     "descriptive",
@@ -30,123 +28,6 @@ DESIGNS: tuple[Design, ...] = (
     "experimental",
 )
 
-TEXT_COLUMNS = ("outcome", "term", "group", "model", "measure", "unit", "effect_label")
-NUMBER_COLUMNS = (
-    "estimate",
-    "std_error",
-    "df",
-    "conf_low",
-    "conf_high",
-    "conf_level",
-    "p_value",
-    "p_adjusted",
-    "effect",
-)
-COUNT_COLUMNS = ("n", "events", "clusters")
-COLUMNS = (
-    "outcome",
-    "term",
-    "group",
-    "model",
-    "measure",
-    "estimate",
-    "std_error",
-    "df",
-    "conf_low",
-    "conf_high",
-    "conf_level",
-    "p_value",
-    "p_adjusted",
-    "n",
-    "events",
-    "clusters",
-    "unit",
-    "effect",
-    "effect_label",
-)
-SUPPRESSED = (
-    "estimate",
-    "std_error",
-    "df",
-    "conf_low",
-    "conf_high",
-    "p_value",
-    "p_adjusted",
-    "n",
-    "events",
-    "clusters",  # where every row is one customer the clusters are the n
-    "effect",
-)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure of the closed list: how it is called, written and put on a scale with symmetric intervals."""
-
-    name: str
-    label: str
-    decimals: int
-    scale: Literal["identity", "fisher_z", "log", "logit"] = "identity"
-
-    def forward(self, value: float) -> float:
-        """Take a value to the scale on which its interval is symmetric."""
-        if self.scale == "fisher_z":
-            return math.atanh(max(-1 + 1e-15, min(1 - 1e-15, value)))
-        if self.scale == "log":
-            return math.log(value)
-        if self.scale == "logit":
-            return math.log(value / (1 - value))
-        return value
-
-    def back(self, value: float) -> float:
-        """Take a value back from the scale of `forward`."""
-        if self.scale == "fisher_z":
-            return math.tanh(value)
-        if self.scale == "log":
-            return math.exp(value)
-        if self.scale == "logit":
-            return 1 / (1 + math.exp(-value))
-        return value
-
-
-MEASURES: dict[str, Measure] = {
-    measure.name: measure
-    for measure in (
-        Measure("r", "correlation r", 2, "fisher_z"),
-        Measure("rho", "rank rho", 2, "fisher_z"),
-        Measure("tau", "rank tau", 2, "fisher_z"),
-        Measure("alpha", "reliability alpha", 3),
-        Measure("slope", "slope", 3),
-        Measure("share", "share", 2, "logit"),
-        Measure("rank", "rank", 0),
-        Measure("r2", "share of variance R²", 3),
-        Measure("r2_difference", "difference in R²", 3),
-        Measure("hazard_ratio", "hazard ratio", 2, "log"),
-        Measure("odds_ratio", "odds ratio", 2, "log"),
-        Measure("per_1000", "leavers per 1,000", 1),
-        Measure("score", "score", 1),
-        Measure("difference", "difference", 2),
-        Measure("rate", "rate", 3),
-        Measure("tipping", "tipping point", 1),
-    )
-}
-
-
-MODELS = {  # as the models of a row are spoken of; the steps of the correlation ladder come first, in order
-    "crude": "crude",
-    "per_use": "per use",
-    "adjusted": "same usage and price",
-    "within_segment": "within segment",
-    "within_site_month": "within site and month",
-    "within_customer": "within customer",
-    "reliable": "corrected for unreliability",
-    "all_customers": "range for all, the silent included",
-    "blocks": "blocks together",
-    "answered": "those who answered",
-    "silent": "the silent",
-    "change": "change",
-}
-
 
 @dataclass(frozen=True)
 class Caveat:
@@ -154,101 +35,6 @@ class Caveat:
 
     code: str
     text: str
-
-
-def row(
-    *,
-    outcome: str,
-    measure: str,
-    term: str | None = None,
-    group: str = "all",
-    model: str = "crude",
-    unit: str = "",
-    conf_level: float = 0.95,
-    **numbers: Any,
-) -> dict[str, Any]:
-    """One row of a Finding's table; numbers that are left out are null."""
-    if measure not in MEASURES:
-        raise ValueError(f"no measure {measure!r}; it is one of {', '.join(MEASURES)}")
-    given: dict[str, Any] = dict.fromkeys(COLUMNS)
-    given.update(
-        outcome=outcome,
-        term=term,
-        group=group,
-        model=model,
-        measure=measure,
-        unit=unit,
-        conf_level=conf_level,
-    )
-    unknown = sorted(set(numbers) - set(COLUMNS))
-    if unknown:
-        raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
-    given.update(numbers)
-    return given
-
-
-def _rounded(value: Any) -> float | None:
-    """A float of twelve significant digits, or None where the value is no finite number."""
-    if value is None or value is pd.NA:
-        return None
-    number = float(value)
-    return float(f"{number:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(number) else None
-
-
-def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.DataFrame:
-    """Rows as the table of a Finding: fixed columns, null and never NaN, small groups suppressed.
-
-    A row resting on fewer than `min_cell` customers loses its numbers. Where it is the only such level of a split, the
-    smallest other level loses them too: else it could be worked out from the total.
-    """
-    records = [_record(given) for given in rows]
-    for record in records:
-        if record["n"] is not None and 0 < record["n"] < min_cell:
-            _suppress(record, f"suppressed: fewer than {min_cell} customers")
-    for family in _families(records):
-        shown = [record for record in family if record["n"] is not None]
-        hidden = [record for record in family if (record["effect_label"] or "").startswith("suppressed")]
-        if len(hidden) == 1 and shown:
-            _suppress(min(shown, key=lambda r: r["n"]), "suppressed: a smaller group could be worked out from it")
-    frame = pd.DataFrame(records, columns=list(COLUMNS), dtype=object)
-    types = dict.fromkeys(TEXT_COLUMNS, "string") | dict.fromkeys(NUMBER_COLUMNS, "Float64")
-    types |= dict.fromkeys(COUNT_COLUMNS, "Int64")
-    return frame.astype(types)
-
-
-def _record(given: Mapping[str, Any]) -> dict[str, Any]:
-    record = {**dict.fromkeys(COLUMNS), **given}
-    for name in NUMBER_COLUMNS:
-        record[name] = _rounded(record[name])
-    for name in COUNT_COLUMNS:
-        value = record[name]
-        record[name] = None if value is None or pd.isna(value) else int(value)
-    return record
-
-
-def _suppress(record: dict[str, Any], why: str) -> None:
-    record.update(dict.fromkeys(SUPPRESSED))
-    record["effect_label"] = why
-
-
-def _families(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The rows that split the same number by the levels of one column; periods do not add up to a total."""
-    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for record in records:
-        split = record["group"].partition("=")[0]
-        if split not in ("all", "period"):
-            found.setdefault((*(record[k] for k in ("outcome", "term", "model", "measure")), split), []).append(record)
-    return list(found.values())
-
-
-def number(value: Any, decimals: int = 2) -> str:
-    """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null."""
-    if value is None or pd.isna(value):
-        return "–"
-    text = f"{float(value):,.{decimals}f}"
-    if float(text.replace(",", "")) == 0:
-        text = text.lstrip("-")
-    return text.replace("-", "−")
 
 
 def written(record: Mapping[str, Any], *, n: bool = True) -> str:

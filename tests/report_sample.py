@@ -8,8 +8,9 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode, v4
 
-from cxresearch.finding import FINDING_MIME, Caveat, Finding, row, tidy
+from cxresearch.finding import FINDING_MIME, Caveat, Finding
 from cxresearch.report import document
+from cxresearch.table import row, tidy
 
 METADATA: dict[str, Any] = {
     "title": "Service quality, satisfaction and churn",

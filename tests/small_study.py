@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxresearch.data.study import Study, open_study
+from cxresearch.data.opening import open_study
+from cxresearch.data.study import Study
 
 PERIOD = "2026-10"
 

@@ -25,7 +25,8 @@ from cxresearch.charts.dressing import worn
 from cxresearch.charts.lettering import wrapped
 from cxresearch.charts.steps import turning
 from cxresearch.errors import UsageError
-from cxresearch.finding import Finding, row, tidy
+from cxresearch.finding import Finding
+from cxresearch.table import row, tidy
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = (

@@ -11,8 +11,9 @@ import pytest
 
 from cxresearch.claims import VERDICT_MIME
 from cxresearch.errors import UsageError
-from cxresearch.finding import FINDING_MIME, Caveat, Finding, row, tidy
+from cxresearch.finding import FINDING_MIME, Caveat, Finding
 from cxresearch.report import ledger
+from cxresearch.table import row, tidy
 
 RUN = {"edition": "monthly", "study": "demo", "period": "2026-10", "run": "abc"}
 

@@ -9,7 +9,7 @@ import pytest
 from own_tables import PANEL, open_own, study_file, write_csv
 
 from cxresearch.data import mapping
-from cxresearch.data.study import open_study, preflight
+from cxresearch.data.opening import open_study, preflight
 from cxresearch.errors import CxError, GateClosed, NoData, UsageError
 
 ROWS = "id,month,left,drops,plan,site\n1,2026-09,Yes,1,a,x\n1,2026-10,No,2,a,x\n2,2026-10,No,3,b,y\n"

@@ -19,7 +19,8 @@ import cxresearch as cx
 from cxresearch import claims
 from cxresearch.charts.dressing import Dress
 from cxresearch.claims import Verdict
-from cxresearch.data.study import ROOT, Study
+from cxresearch.data.opening import ROOT
+from cxresearch.data.study import Study
 from cxresearch.finding import Finding
 from cxresearch.report import ledger, parameters
 from cxresearch.report.scorecard import Shown

@@ -25,7 +25,7 @@ from cxresearch.data.simulation.names import opaque
 from cxresearch.data.simulation.people import draw_base
 from cxresearch.data.terms import table_terms, term
 from cxresearch.errors import UsageError
-from cxresearch.finding import MEASURES
+from cxresearch.measures import MEASURES
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"customers": 2_000, "months": 14}

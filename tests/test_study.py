@@ -12,7 +12,8 @@ from own_tables import open_own
 from small_study import study_of
 
 from cxresearch.data import periods
-from cxresearch.data.study import Study, open_study, preflight
+from cxresearch.data.opening import open_study, preflight
+from cxresearch.data.study import Study
 from cxresearch.errors import NoData, UsageError
 
 MONTHS = ("2026-07", "2026-08", "2026-09", "2026-10")

@@ -34,6 +34,9 @@ EXACT = 1e-9  # closed forms; both sides keep at least twelve digits
 RERANKED = 0.02
 # ours corrects R² for the number of terms by all rows, also where a site is left out
 CORRECTED = 0.005
+# ours moves the coefficients by one Newton step and the effect to first order, R fits anew without each site
+ONE_STEP = 0.02
+NUMERIC = 1e-7  # the witness takes the gradient by differences
 
 FINDINGS: dict[str, Callable[[Study], Finding]] = {
     "ladder": lambda study: cx.relate(study, "satisfaction", ["retainability"], given=HELD),
@@ -91,9 +94,12 @@ ROWS = [
     Row("odds_crude_sites", "stated sites", "leaving by satisfaction", {"model": "crude", "measure": "odds_ratio"}),
     Row("odds_given_sites", "stated sites", "leaving by satisfaction", {"model": "adjusted", "measure": "odds_ratio"}),
     Row("odds_by_formula_sites", "stated sites", "leaving by formula", {"term": "satisfaction"}),
-    Row("effect_crude_sites", "stated sites", "leaving by satisfaction", {"model": "crude", "measure": "per_1000"}),
-    Row("effect_given_sites", "stated sites", "leaving by satisfaction", {"model": "adjusted", "measure": "per_1000"}),
-    Row("effect_of_flag_sites", "stated sites", "leaving by plan", {"model": "adjusted", "measure": "per_1000"}),
+    Row("effect_crude_sites", "stated sites", "leaving by satisfaction", {"model": "crude", "measure": "per_1000"}, NUMERIC),
+    *(
+        Row(name, "stated sites", "leaving by satisfaction", {"model": "adjusted", "measure": "per_1000"}, rtol)
+        for name, rtol in (("effect_given_sites", NUMERIC), ("effect_refitted_sites", ONE_STEP))
+    ),
+    Row("effect_of_flag_sites", "stated sites", "leaving by plan", {"model": "adjusted", "measure": "per_1000"}, NUMERIC),
 ]
 ELSEWHERE = {"false_discovery", "pearson_sites_99"}  # each has a test of its own
 

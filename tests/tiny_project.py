@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from cxresearch.data import study
-from cxresearch.data.study import Preflight
+from cxresearch.data import opening
+from cxresearch.data.opening import Preflight
 
 SHARED = 'data: str = "data/demo.toml"  # study\nperiod: str = "latest"  # month\nsegment: str = "all"  # who\n'
 EDITION = """title = "The month"
@@ -71,4 +71,4 @@ def stand_in_for_the_study(monkeypatch: pytest.MonkeyPatch, name: str = "demo") 
         month = "2026-10" if period == "latest" else period
         return Preflight(name, "Demo operator", month, "f00d", {"panel": 10})
 
-    monkeypatch.setattr(study, "preflight", preflight)
+    monkeypatch.setattr(opening, "preflight", preflight)

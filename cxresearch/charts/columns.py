@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from cxresearch.charts import frame, words
 from cxresearch.charts.lettering import wrapped
 from cxresearch.charts.theme import COLOURS, SMALL_SIZE, WIDTH, themed
-from cxresearch.finding import MEASURES, Finding, number
+from cxresearch.finding import Finding
+from cxresearch.measures import MEASURES, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""Estimates side by side: any measure by term, group or model, and the shares of drivers with their ranks."""
+"""Estimates side by side: any measure by term, group or model, and shares with their ranks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from cxresearch.charts import frame, lines, words
 from cxresearch.charts.theme import themed
-from cxresearch.finding import Finding, number
+from cxresearch.finding import Finding
+from cxresearch.measures import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-KIND = "Shares of drivers"
+KIND = "Shares"
 
 
 def dots(finding: Finding, label: str = "term", measure: str | None = None) -> Axes:
@@ -34,7 +35,7 @@ def dots(finding: Finding, label: str = "term", measure: str | None = None) -> A
 
 
 def shares(finding: Finding, group: str = "all") -> Axes:
-    """How much of the explained part goes with each driver, from the largest, with the rank and its range.
+    """How much of the explained part goes with each term, from the largest, with the rank and its range.
 
     Bars show the first model of the finding; where it has a second one, open marks show that.
     """

@@ -10,7 +10,8 @@ from cxresearch.charts.dressing import put_on
 from cxresearch.charts.lettering import wrapped
 from cxresearch.charts.theme import COLOURS, HEIGHT, SMALL_SIZE, TEXT_SIZE, WIDTH, themed
 from cxresearch.errors import UsageError
-from cxresearch.finding import MEASURES, Finding
+from cxresearch.finding import Finding
+from cxresearch.measures import MEASURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

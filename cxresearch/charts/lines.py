@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cxresearch.charts import frame
 from cxresearch.charts.lettering import wrapped
 from cxresearch.charts.theme import BOLD, COLOURS, TEXT_SIZE, WIDTH
-from cxresearch.finding import MEASURES
+from cxresearch.measures import MEASURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,8 @@ from cxresearch.charts import frame, words
 from cxresearch.charts.lettering import lines_within
 from cxresearch.charts.theme import COLOURS, SERIES_COLOURS, SMALL_SIZE, themed
 from cxresearch.errors import UsageError
-from cxresearch.finding import MEASURES, Finding, number
+from cxresearch.finding import Finding
+from cxresearch.measures import MEASURES, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

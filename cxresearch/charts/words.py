@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cxresearch.data.terms import BY_NAME
-from cxresearch.finding import MEASURES, Finding, number
+from cxresearch.finding import Finding
+from cxresearch.measures import MEASURES, number
 
 STEPS = {  # the models of a ladder in their order, as they are spoken of
     "crude": "crude",
@@ -147,7 +148,7 @@ def _shortened(items: list[str], room: int) -> str:
 
 def reason(finding: Finding) -> str:
     """Why a finding shows nothing, in its own words: `not estimable: no column of …`."""
-    text = clean(finding.caveats[0].text if finding.caveats else finding.answer).rstrip(".")
+    text = clean(finding.answer).rstrip(".")
     if text.casefold().startswith("not estimable"):
         return text
     return f"not estimable: {text}" if text else "not estimable"

@@ -16,7 +16,7 @@ from typing import Any
 from cxresearch.data import periods
 from cxresearch.data.terms import TABLES, nearest, table_terms
 from cxresearch.errors import UsageError
-from cxresearch.finding import MIN_CELL
+from cxresearch.table import MIN_CELL
 
 LEVELS = {
     "customer": "customer_id",

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
 
 from cxresearch.data import checks, periods
-from cxresearch.data import mapping as mappings
 from cxresearch.data.columns import Source
-from cxresearch.data.engine import Engine, fingerprint
+from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
 from cxresearch.data.terms import BY_NAME, KEYS, ROLES, Role, Term, nearest
-from cxresearch.errors import NoData, UsageError
+from cxresearch.errors import UsageError
 from cxresearch.finding import Caveat
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[2]
 ALL = "all"
 MANY_CLUSTERS = 400
 
@@ -52,7 +48,15 @@ class Study:
     money: Role
     churn: Role
 
-    def __init__(self, mapping: Mapping, period: str, segment: str, window: int, engine: Engine, sources: MappingType[str, Source]) -> None:
+    def __init__(
+        self,
+        mapping: Mapping,
+        period: str,
+        segment: str,
+        window: int,
+        engine: Engine,
+        sources: MappingType[str, Source],
+    ) -> None:
         self.name, self.title = mapping.name, mapping.title
         self.period, self.segment, self.window = period, segment, window
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
@@ -75,7 +79,9 @@ class Study:
     def terms(self) -> tuple[str, ...]:
         """Every term that the study has, panel first, without ids and single items."""
         names = [name for source in self._sources.values() for name in source.values]
-        return tuple(dict.fromkeys(n for n in names if n in BY_NAME and BY_NAME[n].kind != "id" and BY_NAME[n].role != "items"))
+        return tuple(
+            dict.fromkeys(n for n in names if n in BY_NAME and BY_NAME[n].kind != "id" and BY_NAME[n].role != "items")
+        )
 
     def has(self, *terms: str) -> bool:
         """Whether the study has all these terms."""
@@ -105,7 +111,7 @@ class Study:
         return periods.span(self.period, self.window)
 
     @property
-    def controls(self) -> tuple[str, ...]:
+    def controls(self) -> Role:
         """What is held fixed for `same usage and price`: the terms of those two roles and the tenure."""
         tenure = ("tenure_m",) if self.has("tenure_m") else ()
         return self.usage + self.price + tenure
@@ -154,7 +160,9 @@ class Study:
         panel = self._sources.get("panel")
         return panel is None or not set(columns) <= set(panel.values)
 
-    def rows(self, columns: Sequence[str], *, lag: MappingType[str, int] | None = None, only: Sequence[str] | None = None) -> ir.Table:
+    def rows(
+        self, columns: Sequence[str], *, lag: MappingType[str, int] | None = None, only: Sequence[str] | None = None
+    ) -> ir.Table:
         """The rows of a question as an Ibis table that has its columns, the keys and the cluster; nulls are kept.
 
         `lag` says for which columns the value of so many periods before is meant. `only` names the periods
@@ -165,7 +173,9 @@ class Study:
         table = self._unit([c for c in columns if c not in lag], wanted)
         for name, months in lag.items():
             earlier = self._unit([name], tuple(periods.shift(p, -months) for p in wanted))
-            later = ibis.cases(*((earlier.period == periods.shift(p, -months), p) for p in wanted), else_=ibis.null("string"))
+            later = ibis.cases(
+                *((earlier.period == periods.shift(p, -months), p) for p in wanted), else_=ibis.null("string")
+            )
             table = table.drop(name) if name in table.columns else table
             table = table.inner_join(earlier.select("customer_id", name, period=later), list(KEYS))
         return table
@@ -217,7 +227,9 @@ class Study:
         invited = invited.select(*KEYS, answered=invited.answered_at.notnull().cast("float64"))
         if panel is None:
             return invited
-        return invited.inner_join(self._unit([], tuple(only or self.periods)).select(*self._keys(), *columns), list(KEYS))
+        return invited.inner_join(
+            self._unit([], tuple(only or self.periods)).select(*self._keys(), *columns), list(KEYS)
+        )
 
     def _keys(self) -> list[str]:
         return list(dict.fromkeys([*KEYS, self.cluster()]))
@@ -241,98 +253,12 @@ class Study:
         found = []
         if self.enriched:
             found.append(
-                Caveat("enriched", "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold")
+                Caveat(
+                    "enriched",
+                    "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold",
+                )
             )
         codes = [checks.codes_text(source.file, source.outside) for source in self._sources.values() if source.outside]
         if codes:
             found.append(Caveat("codes", " ".join(codes)))
         return tuple(found)
-
-
-@dataclass(frozen=True)
-class Preflight:
-    """What is known of a study before any notebook runs: the period asked for, row counts, a fingerprint."""
-
-    name: str
-    title: str
-    period: str
-    fingerprint: str
-    rows: MappingType[str, int]
-
-
-def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment: str = ALL, window: int = 12) -> Study:
-    """The study that a mapping file describes, as of a period, for one segment or all.
-
-    `data` is a path relative to the project's root (or absolute). A `[simulate]` table in it is carried out first
-    where its tables are absent. Raises UsageError (unknown file, key, column, segment, period word), NoData, and
-    GateClosed where a customer has several rows or answers in one period, or no answer meets a row of the panel.
-    """
-    mapping = _load(data)
-    if not 1 <= window <= 120:
-        raise UsageError(f"window is {window}; it must lie in [1, 120]")
-    engine = Engine()
-    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items() if name in ("panel", "surveys")}
-    resolved = _period(mapping, sources, period)
-    checks.gate(mapping, sources, resolved)
-    study = Study(mapping, resolved, segment, window, engine, sources)
-    _check_segment(study, sources)
-    return study
-
-
-def preflight(data: str, period: str = "latest", as_of: str | None = None, segments: Sequence[str] = (ALL,)) -> Preflight:
-    """What a report will be of, found before any notebook runs; raises what `open_study` raises."""
-    mapping = _load(data)
-    engine = Engine()
-    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
-    resolved = _period(mapping, sources, period, as_of)
-    checks.gate(mapping, sources, resolved)
-    for segment in segments:
-        _check_segment(Study(mapping, resolved, segment, 1, engine, sources), sources)
-    for source in sources.values():
-        # a failing expression or cast shows here, before a notebook meets it
-        source.select(list(source.values)).limit(1).to_pyarrow()
-    rows = {name: int(source.table.count().to_pyarrow().as_py()) for name, source in sources.items()}
-    files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
-    files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
-    return Preflight(mapping.name, mapping.title, resolved, fingerprint(files), rows)
-
-
-def _load(data: str) -> Mapping:
-    path = Path(data) if Path(data).is_absolute() else ROOT / data
-    mapping = mappings.load(path)
-    wanted = [mapping.folder / table.file for table in mapping.tables.values()]
-    if mapping.simulate is not None and not all(file.is_file() for file in wanted):
-        from cxresearch.data.simulation import simulate
-
-        checks.spare_own_tables(mapping)
-        simulate(mapping.folder, **mapping.simulate)
-    return mapping
-
-
-def _period(mapping: Mapping, sources: MappingType[str, Source], word: str, as_of: str | None = None) -> str:
-    for source in sources.values():
-        if source.name in ("panel", "surveys") and "period" not in source.values:
-            raise UsageError(
-                f"{mapping.path.name} [tables.{source.name}]: map a column to 'period' or state one, as period = '2026-10'"
-            )
-    available: set[str] = set()
-    for source in sources.values():
-        if source.name in ("panel", "surveys"):
-            available |= checks.months(source)
-    resolved = periods.resolve(word, sorted(available), as_of)
-    if resolved not in available:
-        has = f"{min(available)} to {max(available)}" if available else "none"
-        raise NoData(f"{mapping.path.name} holds no rows of period {resolved}; it holds {has}")
-    return resolved
-
-
-def _check_segment(study: Study, sources: MappingType[str, Source]) -> None:
-    if study.segment == ALL:
-        return
-    name = study.segment_term
-    source = next((s for s in sources.values() if name in s.values), None)
-    if name is None or source is None:
-        raise UsageError(f"{study.name} has no segment column; use segment = 'all'")
-    levels = sorted(v for v in source.select([name]).distinct().to_pyarrow()[name].to_pylist() if v is not None)
-    if study.segment not in levels:
-        raise UsageError(f"no {name} {study.segment!r}; it is one of all, {', '.join(levels)}")

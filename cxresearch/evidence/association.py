@@ -30,7 +30,8 @@ def partial(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
     middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
     # matrices of no rows are NaN: they stay so through `own`, but no inverse may meet them
     inverse = np.linalg.pinv(np.nan_to_num(middle), hermitian=True)
-    residual = own - cross @ inverse @ np.swapaxes(cross, -1, -2)
+    with np.errstate(invalid="ignore"):
+        residual = own - cross @ inverse @ np.swapaxes(cross, -1, -2)
     return pearson(residual, 0, 1)
 
 

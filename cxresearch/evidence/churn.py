@@ -14,7 +14,9 @@ from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.leavers import leavers_by_answer
 from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out, varies
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.finding import TOO_FEW, Caveat, Finding, number, row, written
+from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import number
+from cxresearch.table import TOO_FEW, row
 
 FEW_EVENTS = 20
 EVENTS_A_TERM = 10  # with fewer leavers for each term of a model its interval is too narrow: Peduzzi et al. (1996)
@@ -58,7 +60,7 @@ def explain_churn(study: Study, among: str | Sequence[str], *, given: Sequence[s
             )
         )
     finding = _finding(study, question, terms, table, caveats, seen, given)
-    answer, title = _answer(study, terms, finding)
+    answer, title = _answer(study, terms, finding, given)
     return dataclasses.replace(finding, answer=answer, title=title)
 
 
@@ -185,7 +187,7 @@ def _finding(
     )
 
 
-def _answer(study: Study, terms: Sequence[str], finding: Finding) -> tuple[str, str]:
+def _answer(study: Study, terms: Sequence[str], finding: Finding, given: Sequence[str] | None) -> tuple[str, str]:
     told, titles = [], []
     for term in terms:
         label, more = study.term(term).label, study.term(term).more
@@ -195,12 +197,25 @@ def _answer(study: Study, terms: Sequence[str], finding: Finding) -> tuple[str, 
             told.append(f"For {label} no slope is estimable: {best['effect_label']}")
             titles.append(f"{_cap(label)}: no slope is estimable")
             continue
-        held = "at the same usage, price and tenure" if best["model"] == "adjusted" else "crude"
+        held = f"at the same {_held(study, term, given)}" if best["model"] == "adjusted" else "crude"
         told.append(
             f"{_direction(best)} leavers with {more}, {held}: {written(best)} per 1,000 customers; crude {number(records['crude']['estimate'], 1)}"
         )
         titles.append(f"{_direction(best)} leavers with {more}")
     return ". ".join(told) + ".", titles[0] if len(titles) == 1 else "Leavers differ with what customers met and said"
+
+
+def _held(study: Study, term: str, given: Sequence[str] | None) -> str:
+    """What is held fixed, in words: the usual controls by their roles, further terms by name."""
+    usual = [
+        word
+        for word, terms in (("usage", study.usage), ("price", study.price), ("tenure", ("tenure_m",)))
+        if set(terms) & set(study.controls)
+    ]
+    names = study.controls if given is None else given
+    more = [study.term(name).label for name in names if name not in study.controls and name != term]
+    words = [*more, *(usual if set(study.controls) & set(names) else [])]
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _direction(record: dict[str, Any]) -> str:

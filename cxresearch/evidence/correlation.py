@@ -41,17 +41,11 @@ def relate(
     if lacking or not outcomes or not terms:
         return sampling.nothing(study, "relate", _question(outcomes, terms), lacking)
     pairs = [
-        Pair(
-            y,
-            x,
-            tuple(c for c in (study.controls if given is None else given) if c not in (x, y) and study.has(c)),
-            k,
-            "spearman" in method,
-        )
+        _pair(study, y, x, given, months, "spearman" in method)
         for y in outcomes
         for x in terms
         if x != y
-        for k in lags
+        for months in lags
     ]
     table: list[dict[str, Any]] = []
     ask = Asking(study, pairs)
@@ -61,6 +55,14 @@ def relate(
             table += level_rows(pair, by, ask)
     _adjust_p_values(table)
     return _finding(study, pairs, table, ask.notes, by)
+
+
+def _pair(study: Study, outcome: str, term: str, given: Sequence[str] | None, lag: int, ranks: bool) -> Pair:
+    """A pair with what can be held fixed for it, and what would have to be mapped where that is nothing."""
+    wanted = study.controls if given is None else given
+    held = tuple(c for c in wanted if c not in (outcome, term) and study.has(c))
+    lacking = study.controls.examples if given is None and not held else ()
+    return Pair(outcome, term, held, lag, ranks, lacking)
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.moments import Spread, moments
-from cxresearch.finding import Caveat, Finding, number, row, written
+from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import number
+from cxresearch.table import row
 
 Array = NDArray[np.float64]
 R2_FLOOR = 0.01  # below it the shares of R² are shares of noise
@@ -32,7 +34,8 @@ def explained(covariance: Array, y: int, among: Sequence[int]) -> Array:
     try:
         weights = np.linalg.solve(middle, cross[..., None])[..., 0]
     except np.linalg.LinAlgError:  # columns that say the same twice; matrices of no rows are NaN and stay so
-        weights = (np.linalg.pinv(np.nan_to_num(middle), hermitian=True) @ cross[..., None])[..., 0]
+        with np.errstate(invalid="ignore"):
+            weights = (np.linalg.pinv(np.nan_to_num(middle), hermitian=True) @ cross[..., None])[..., 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return (cross * weights).sum(-1) / covariance[..., y, y]
 
@@ -106,7 +109,7 @@ def _enough_rows(
         rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]}
     )
     got = counted.to_pyarrow().to_pylist()[0]
-    missing = {c: 1 - (got[c] or 0) / got["rows"] if got["rows"] else 1.0 for c in columns[1:]}
+    missing = {c: 1 - (got[c] or 0) / got["rows"] if got["rows"] else 0.0 for c in columns[1:]}
     # a block without any column would be another question: each keeps the column that the fewest rows lack
     best = {min(terms, key=lambda c: missing[c]) for terms in blocks.values()}
     dropped = {c: m for c, m in missing.items() if m > MOST_MISSING and c not in best}

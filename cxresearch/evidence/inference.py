@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from cxresearch.finding import MEASURES, Measure
+from cxresearch.measures import MEASURES, Measure
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
@@ -129,11 +129,13 @@ def share_interval(share: float, n: int, std_error: float | None, df: float | No
     """Interval of a share: Wilson's, with the n that would give the clustered standard error without clusters.
 
     Holds for rare answers, where the share plus or minus two errors leaves 0 to 1 or is far too narrow. `std_error`
-    is None for independent rows. Clustering never adds information here: an error below the binomial one counts as it.
+    is None for independent rows and NaN where it does not exist (one cluster): then there is no interval. Clustering never adds information here: an error below the binomial one counts as it.
     Source: Wilson (1927); Franco, Little, Louis & Slud (2019) for the effective sample size.
     """
+    if std_error is not None and not math.isfinite(std_error):
+        return Interval(share)
     plain = math.sqrt(share * (1 - share) / n)
-    error = max(std_error, plain) if std_error is not None and math.isfinite(std_error) else plain
+    error = max(std_error, plain) if std_error is not None else plain
     effective = n * (plain / error) ** 2 if error > 0 else float(n)
     quantile = float(stats.norm.ppf(0.5 + level / 2) if df is None else stats.t.ppf(0.5 + level / 2, df))
     middle = (share + quantile**2 / (2 * effective)) / (1 + quantile**2 / effective)

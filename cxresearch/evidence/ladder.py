@@ -22,7 +22,8 @@ from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import Spread, Summary, moments
 from cxresearch.evidence.ranks import rank_covariances
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.finding import MODELS, row
+from cxresearch.measures import MODELS
+from cxresearch.table import row
 
 Array = NDArray[np.float64]
 STEPS = (
@@ -39,13 +40,14 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Pair:
-    """One correlation in question: outcome y, term x, what is held fixed, how many periods x lies before y."""
+    """One correlation in question: outcome y, term x, what is held fixed (or lacking), how many periods x lies before y."""
 
     outcome: str
     term: str
     given: tuple[str, ...]
     lag: int = 0
     ranks: bool = True
+    lacking: tuple[str, ...] = ()
 
 
 class Asking:
@@ -170,7 +172,9 @@ def _per_use(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
 
 def _adjusted(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
     if not pair.given:
-        return []
+        why = f"this study has no {', '.join(pair.lacking)}"
+        nothing_held = row(outcome=pair.outcome, term=pair.term, model="adjusted", measure="r", effect_label=why)
+        return [nothing_held] if pair.lacking and group == "all" and not pair.lag else []
     columns = [pair.outcome, pair.term, *pair.given]
     table = ask.rows(pair, columns) if table is None else table
     spread = ask.spread(pair, columns, table, group)
@@ -271,7 +275,7 @@ def _all_customers(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
 
 
 def lag_rows(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
-    made = _adjusted(pair, ask) or _crude(pair, ask)
+    made = _adjusted(pair, ask) if pair.given else _crude(pair, ask)
     return [record | {"model": f"lag {pair.lag}"} for record in made if record["measure"] == "r"]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from cxresearch.data.study import Study
 from cxresearch.evidence import sampling, silent
 from cxresearch.evidence.ladder import Pair
-from cxresearch.finding import MODELS, Caveat, Finding, number, written
+from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import MODELS, number
 
 HUGE_N = 20_000
 SMALL_R = 0.05
@@ -37,12 +38,14 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
         r for r in finding.rows(measure="r", group="all") if r["estimate"] is not None and r["model"] != "all_customers"
     ]
     if not records:
-        return f"Not estimable: {x} and {y} do not both vary in the rows that have them.", "Not estimable"
+        why = sampling.why_not(finding, f"{x} and {y} do not both vary in the rows that have them")
+        return f"Not estimable: {why}.", "Not estimable"
     first = records[0]
     if first["model"].startswith("lag"):
         listed = ", ".join(f"{number(r['estimate'])} at {r['model']}" for r in records)
+        held = ", at the same usage and price" if pair.given else ""
         return (
-            f"{_cap(x)} with {y} so many months later, at the same usage and price: r = {listed}.",
+            f"{_cap(x)} with {y} so many months later{held}: r = {listed}.",
             f"{_cap(x)} with {y}, by the months between them",
         )
     crude = next((r for r in records if r["model"] == "crude"), first)
@@ -80,7 +83,7 @@ def _answer_of_many(study: Study, pairs: list[Pair], finding: Finding) -> tuple[
         f"{len(told)} of {len(best)} correlations are told from zero at a false-discovery rate of 5 %; the largest in size is "
         f"{x} with {y}, r = {written(top)}."
     )
-    return text, f"{_cap(x)} and {y} go together most closely"
+    return text, f"The largest correlation is that of {x} with {y}"
 
 
 def _goes(record: dict[str, Any]) -> str:

@@ -12,7 +12,9 @@ from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.finding import Finding, number, row, written
+from cxresearch.finding import Finding, written
+from cxresearch.measures import number
+from cxresearch.table import row
 
 MOST_LEVELS = 40
 BANDS = (("0 to 19", 0, 20), ("20 to 39", 20, 40), ("40 to 59", 40, 60), ("60 to 79", 60, 80), ("80 to 100", 80, 101))
@@ -71,7 +73,8 @@ def leavers_by_level(study: Study, term: str) -> Finding:
         question=question,
         estimand="leavers per 1,000 customers by level",
         method="Shares of leavers; 95 % intervals: Wilson where every row is one customer, else clustered.",
-        sample=f"{sum(r['n'] for r in made if r['n'] >= study.min_cell):,} rows with both, in the levels that are shown.",
+        # no total: a suppressed level could be worked out from it
+        sample="Rows that have both; their number stands beside each level.",
     )
     shown = [r for r in finding.rows() if r["estimate"] is not None]
     if not shown:
@@ -80,14 +83,16 @@ def leavers_by_level(study: Study, term: str) -> Finding:
         )
     low, high = min(shown, key=lambda r: r["estimate"]), max(shown, key=lambda r: r["estimate"])
     name = study.term(term).label
+    title = f"Leavers per 1,000 customers by {name}"
 
     def of(record: dict[str, Any]) -> str:
         return (
             f"{number(record['estimate'], 1)} per 1,000 at {name} {record['group'].split('=')[1]} (n = {record['n']:,})"
         )
 
-    answer = f"Leavers differ by {name}: from {of(low)} to {of(high)}."
-    return dataclasses.replace(finding, answer=answer, title=f"Leavers per 1,000 customers by {name}")
+    if len(shown) == 1:
+        return dataclasses.replace(finding, answer=f"Only one level has enough customers: {of(low)} left.", title=title)
+    return dataclasses.replace(finding, answer=f"Leavers differ by {name}: from {of(low)} to {of(high)}.", title=title)
 
 
 def _levels(table: ir.Table, term: str, index: bool) -> list[tuple[str, ir.Value]]:
@@ -126,11 +131,11 @@ def churn_rate(study: Study) -> Finding:
         estimand="leavers by the next period per 1,000 customers",
         method="Shares of customers who are gone in the next period; 95 % intervals clustered, or Wilson where every row is one customer.",
         sample=f"{sampling.told(study, sum(r['n'] for r in made[1:]))} customer-months with a known next period.",
-        answer="Not estimable: whether customers left is known of no row.",
     )
     last = finding.rows(group="all")
     if not last or last[0]["estimate"] is None:
-        return finding
+        why = sampling.why_not(finding, "whether customers left is known of no row")
+        return dataclasses.replace(finding, answer=f"Not estimable: {why}.")
     text = f"Of every 1,000 customers of {last[0]['term']}, {written(last[0])} had left by the next period."
     return dataclasses.replace(
         finding,

@@ -12,7 +12,9 @@ from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.association import alpha
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import moments
-from cxresearch.finding import Finding, number, row
+from cxresearch.finding import Finding
+from cxresearch.measures import number
+from cxresearch.table import row
 
 LOW = 0.7  # below it a score is usually held too unreliable to compare groups by
 
@@ -71,12 +73,13 @@ def reliability(study: Study, of: str | Sequence[str] | None = None) -> Finding:
     )
     told = [r for r in finding.rows() if r["estimate"] is not None]
     if not told:
-        return dataclasses.replace(finding, answer="Not estimable: the answers do not vary.", title="Not estimable")
-    lowest = min(told, key=lambda r: r["estimate"])
+        why = sampling.why_not(finding, "the answers do not vary")
+        return dataclasses.replace(finding, answer=f"Not estimable: {why}.", title="Not estimable")
     listed = ", ".join(f"{study.term(r['outcome']).label} {number(r['estimate'], 2)}" for r in told)
     text = f"Alpha: {listed}."
-    if lowest["estimate"] < LOW:
-        text += f" Below {LOW} a score is too unreliable to compare groups by: {study.term(lowest['outcome']).label}."
+    low = [study.term(r["outcome"]).label for r in told if r["estimate"] < LOW]
+    if low:
+        text += f" Below {LOW} a score is too unreliable to compare groups by: {', '.join(low)}."
     return dataclasses.replace(finding, answer=text, title="How reliably each score is measured")
 
 

@@ -11,7 +11,8 @@ from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
 from cxresearch.evidence.logistic import fit_logit
-from cxresearch.finding import Finding, row, written
+from cxresearch.finding import Finding, written
+from cxresearch.table import row
 
 
 class Fit(NamedTuple):

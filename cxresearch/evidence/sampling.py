@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cxresearch.data.study import Role, Study
-from cxresearch.data.terms import BY_NAME
+from cxresearch.data.study import Study
+from cxresearch.data.terms import BY_NAME, Role
 from cxresearch.evidence.moments import Spread
-from cxresearch.finding import Caveat, Finding, tidy
+from cxresearch.finding import Caveat, Finding
+from cxresearch.table import tidy
 
 FEW_CLUSTERS = 20
 
@@ -84,7 +85,8 @@ class Notes:
             widest = max(self.spreads, key=lambda s: s.n)
             what = "answered surveys" if self.on_survey else "customer-months"
             n, asked = told(self.study, widest.n), told(self.study, widest.rows)
-            parts.append(f"{n.capitalize()} of {asked} {what} have all columns of the question.")
+            of = f" of {asked}" if widest.rows >= self.study.min_cell else ""
+            parts.append(f"{n.capitalize()}{of} {what} have all columns of the question.")
         if self.study.segment != "all":
             parts.append(f"Only {self.study.segment_term} {self.study.segment}.")
         parts += [f"No step '{step}': {reason}." for step, reason in self.missed.items()]
@@ -115,6 +117,12 @@ class Notes:
 def cluster_name(study: Study) -> str:
     """What a cluster of this study is called."""
     return study.term(study.cluster()).label
+
+
+def why_not(finding: Finding, otherwise: str) -> str:
+    """Why no row of a finding has an estimate: what its rows say of themselves, else the given reason."""
+    labels = [row["effect_label"] for row in finding.rows() if row["effect_label"]]
+    return labels[0] if labels else otherwise
 
 
 def told(study: Study, n: int) -> str:

@@ -15,7 +15,9 @@ from cxresearch.data import periods
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.moments import block_of, cluster_of
-from cxresearch.finding import Caveat, Finding, number, row, written
+from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import number
+from cxresearch.table import row
 
 Array = NDArray[np.float64]
 PROMOTER_FROM, DETRACTOR_TO = 9, 6
@@ -102,14 +104,14 @@ class _Sums:
         n = self.n[period].sum()
         if not self.independent or n < 2:
             return inference.jackknife(full, left_out) if n > 0 else inference.NOTHING
-        variance = self.square[period].sum() / n - full**2
+        variance = max(self.square[period].sum() / n - full**2, 0.0)  # of equal scores it can be a rounding below
         return inference.wald(full, float(np.sqrt(variance / n)), None)
 
     def share(self, period: int) -> inference.Interval:
         """The mean of a period where every value is 0 or 1."""
         full = self.interval(period)
         n = int(self.n[period].sum())
-        if full.estimate is None or not n:
+        if full.estimate is None or (full.std_error is None and not self.independent):
             return full
         return inference.share_interval(full.estimate, n, None if self.independent else full.std_error, full.df)
 

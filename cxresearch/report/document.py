@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from cxresearch.data.terms import BY_NAME
-from cxresearch.finding import FINDING_MIME, HEADINGS, MEASURES, Finding, number, printed
+from cxresearch.finding import FINDING_MIME, HEADINGS, Finding, printed
+from cxresearch.measures import MEASURES, number
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -544,7 +545,11 @@ def _table(finding: Finding, anchor: str) -> Table | None:
         values = {row[index] for row in rows}
         if values == {""} or (key == "group" and values == {"all"}):
             continue
-        if len(rows) > 1 and len(values) == 1 and key in ("outcome", "term", "model", "group", "measure", "unit", "clusters"):
+        if (
+            len(rows) > 1
+            and len(values) == 1
+            and key in ("outcome", "term", "model", "group", "measure", "unit", "clusters")
+        ):
             same.append(f"{label.lower()} {values.pop()}")
         else:
             keep.append(index)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from cxresearch.claims import VERDICT_MIME
 from cxresearch.errors import UsageError
-from cxresearch.finding import COLUMNS, COUNT_COLUMNS, FINDING_MIME, NUMBER_COLUMNS
+from cxresearch.finding import FINDING_MIME
 from cxresearch.report.archive import ROOT
+from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd

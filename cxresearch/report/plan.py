@@ -36,7 +36,7 @@ class Plan:
 
     request: Request
     values: Mapping[str, Mapping[str, Any]]  # by notebook
-    study: Any  # cxresearch.data.study.Preflight
+    study: Any  # cxresearch.data.opening.Preflight
     folder: Path
     previous: Path
 
@@ -55,7 +55,7 @@ class Plan:
 
 def checked(request: Request, say: Say = lambda _: None) -> Plan:
     """The plan of a request; raises UsageError (or NoData) for whatever does not exist or does not fit."""
-    from cxresearch.data.study import preflight
+    from cxresearch.data.opening import preflight
 
     own = request.edition
     forms = {name: parameters.read(edition.notebook(name, request.root), name) for name in own.all_notebooks}

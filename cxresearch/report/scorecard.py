@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cxresearch import claims
-from cxresearch.finding import MEASURES, number
+from cxresearch.measures import MEASURES, number
 from cxresearch.report.archive import ROOT
 from cxresearch.report.ledger import open_ledger
 
@@ -212,7 +212,8 @@ def _records(numbers: pd.DataFrame, **wanted: str) -> list[dict[str, Any]]:
     for name, value in wanted.items():
         rows = rows[rows[name] == value]
     return [
-        {str(k): (None if pd.isna(v) else v) for k, v in record.items()} for record in rows.astype(object).to_dict("records")
+        {str(k): (None if pd.isna(v) else v) for k, v in record.items()}
+        for record in rows.astype(object).to_dict("records")
     ]
 
 

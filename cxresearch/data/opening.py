@@ -1,0 +1,111 @@
+"""Opening a study: its mapping is read, its tables are checked, the period word is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingType
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxresearch.data import checks, periods
+from cxresearch.data import mapping as mappings
+from cxresearch.data.columns import Source
+from cxresearch.data.engine import Engine, fingerprint
+from cxresearch.data.mapping import Mapping
+from cxresearch.data.study import ALL, Study
+from cxresearch.errors import NoData, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What is known of a study before any notebook runs: the period asked for, row counts, a fingerprint."""
+
+    name: str
+    title: str
+    period: str
+    fingerprint: str
+    rows: MappingType[str, int]
+
+
+def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment: str = ALL, window: int = 12) -> Study:
+    """The study that a mapping file describes, as of a period, for one segment or all.
+
+    `data` is a path relative to the project's root (or absolute). A `[simulate]` table in it is carried out first
+    where its tables are absent. Raises UsageError (unknown file, key, column, segment, period word), NoData, and
+    GateClosed where a customer has several rows or answers in one period, or no answer meets a row of the panel.
+    """
+    mapping = _load(data)
+    if not 1 <= window <= 120:
+        raise UsageError(f"window is {window}; it must lie in [1, 120]")
+    engine = Engine()
+    sources = {
+        name: engine.source(mapping, table) for name, table in mapping.tables.items() if name in ("panel", "surveys")
+    }
+    resolved = _period(mapping, sources, period)
+    checks.gate(mapping, sources, resolved)
+    study = Study(mapping, resolved, segment, window, engine, sources)
+    _check_segment(study, sources)
+    return study
+
+
+def preflight(
+    data: str, period: str = "latest", as_of: str | None = None, segments: Sequence[str] = (ALL,)
+) -> Preflight:
+    """What a report will be of, found before any notebook runs; raises what `open_study` raises."""
+    mapping = _load(data)
+    engine = Engine()
+    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
+    resolved = _period(mapping, sources, period, as_of)
+    checks.gate(mapping, sources, resolved)
+    for segment in segments:
+        _check_segment(Study(mapping, resolved, segment, 1, engine, sources), sources)
+    for source in sources.values():
+        # a failing expression or cast shows here, before a notebook meets it
+        source.select(list(source.values)).limit(1).to_pyarrow()
+    rows = {name: int(source.table.count().to_pyarrow().as_py()) for name, source in sources.items()}
+    files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
+    files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
+    return Preflight(mapping.name, mapping.title, resolved, fingerprint(files), rows)
+
+
+def _load(data: str) -> Mapping:
+    path = Path(data) if Path(data).is_absolute() else ROOT / data
+    mapping = mappings.load(path)
+    wanted = [mapping.folder / table.file for table in mapping.tables.values()]
+    if mapping.simulate is not None and not all(file.is_file() for file in wanted):
+        from cxresearch.data.simulation import simulate
+
+        checks.spare_own_tables(mapping)
+        simulate(mapping.folder, **mapping.simulate)
+    return mapping
+
+
+def _period(mapping: Mapping, sources: MappingType[str, Source], word: str, as_of: str | None = None) -> str:
+    for source in sources.values():
+        if source.name in ("panel", "surveys") and "period" not in source.values:
+            raise UsageError(
+                f"{mapping.path.name} [tables.{source.name}]: map a column to 'period' or state one, as period = '2026-10'"
+            )
+    available: set[str] = set()
+    for source in sources.values():
+        if source.name in ("panel", "surveys"):
+            available |= checks.months(source)
+    resolved = periods.resolve(word, sorted(available), as_of)
+    if resolved not in available:
+        has = f"{min(available)} to {max(available)}" if available else "none"
+        raise NoData(f"{mapping.path.name} holds no rows of period {resolved}; it holds {has}")
+    return resolved
+
+
+def _check_segment(study: Study, sources: MappingType[str, Source]) -> None:
+    if study.segment == ALL:
+        return
+    name = study.segment_term
+    source = next((s for s in sources.values() if name in s.values), None)
+    if name is None or source is None:
+        raise UsageError(f"{study.name} has no segment column; use segment = 'all'")
+    levels = sorted(v for v in source.select([name]).distinct().to_pyarrow()[name].to_pylist() if v is not None)
+    if study.segment not in levels:
+        raise UsageError(f"no {name} {study.segment!r}; it is one of all, {', '.join(levels)}")

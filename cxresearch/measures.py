@@ -1,0 +1,88 @@
+"""Measures: what a number of a Finding can be, how it is written, and the scale on which its interval is symmetric."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of the closed list: how it is called, written and put on a scale with symmetric intervals."""
+
+    name: str
+    label: str
+    decimals: int
+    scale: Literal["identity", "fisher_z", "log", "logit"] = "identity"
+
+    def forward(self, value: float) -> float:
+        """Take a value to the scale on which its interval is symmetric."""
+        if self.scale == "fisher_z":
+            return math.atanh(max(-1 + 1e-15, min(1 - 1e-15, value)))
+        if self.scale == "log":
+            return math.log(value)
+        if self.scale == "logit":
+            return math.log(value / (1 - value))
+        return value
+
+    def back(self, value: float) -> float:
+        """Take a value back from the scale of `forward`."""
+        if self.scale == "fisher_z":
+            return math.tanh(value)
+        if self.scale == "log":
+            return math.exp(value)
+        if self.scale == "logit":
+            return 1 / (1 + math.exp(-value))
+        return value
+
+
+MEASURES: dict[str, Measure] = {
+    measure.name: measure
+    for measure in (
+        Measure("r", "correlation r", 2, "fisher_z"),
+        Measure("rho", "rank rho", 2, "fisher_z"),
+        Measure("tau", "rank tau", 2, "fisher_z"),
+        Measure("alpha", "reliability alpha", 3),
+        Measure("slope", "slope", 3),
+        Measure("share", "share", 2, "logit"),
+        Measure("rank", "rank", 0),
+        Measure("r2", "share of variance R²", 3),
+        Measure("r2_difference", "difference in R²", 3),
+        Measure("hazard_ratio", "hazard ratio", 2, "log"),
+        Measure("odds_ratio", "odds ratio", 2, "log"),
+        Measure("per_1000", "leavers per 1,000", 1),
+        Measure("score", "score", 1),
+        Measure("difference", "difference", 2),
+        Measure("rate", "rate", 3),
+        Measure("tipping", "tipping point", 1),
+    )
+}
+
+
+MODELS = {  # as the models of a row are spoken of; the steps of the correlation ladder come first, in order
+    "crude": "crude",
+    "per_use": "per use",
+    "adjusted": "same usage and price",
+    "within_segment": "within segment",
+    "within_site_month": "within site and month",
+    "within_customer": "within customer",
+    "reliable": "corrected for unreliability",
+    "all_customers": "range for all, the silent included",
+    "blocks": "blocks together",
+    "answered": "those who answered",
+    "silent": "the silent",
+    "change": "change",
+}
+
+
+def number(value: Any, decimals: int = 2) -> str:
+    """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null."""
+    if value is None or pd.isna(value):
+        return "–"
+    text = f"{float(value):,.{decimals}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")

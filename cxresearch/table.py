@@ -1,0 +1,148 @@
+"""The table of a Finding: fixed columns, null and never NaN, small groups suppressed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from cxresearch.measures import MEASURES
+
+MIN_CELL = 10  # a row resting on fewer people is suppressed; a study may only raise it
+TOO_FEW = "too few"  # begins the label of an estimate that may be shown but not judged by
+SIGNIFICANT_DIGITS = 12  # estimates are rounded once, here, so that files compare
+
+TEXT_COLUMNS = ("outcome", "term", "group", "model", "measure", "unit", "effect_label")
+NUMBER_COLUMNS = (
+    "estimate",
+    "std_error",
+    "df",
+    "conf_low",
+    "conf_high",
+    "conf_level",
+    "p_value",
+    "p_adjusted",
+    "effect",
+)
+COUNT_COLUMNS = ("n", "events", "clusters")
+COLUMNS = (
+    "outcome",
+    "term",
+    "group",
+    "model",
+    "measure",
+    "estimate",
+    "std_error",
+    "df",
+    "conf_low",
+    "conf_high",
+    "conf_level",
+    "p_value",
+    "p_adjusted",
+    "n",
+    "events",
+    "clusters",
+    "unit",
+    "effect",
+    "effect_label",
+)
+SUPPRESSED = (
+    "estimate",
+    "std_error",
+    "df",
+    "conf_low",
+    "conf_high",
+    "p_value",
+    "p_adjusted",
+    "n",
+    "events",
+    "clusters",  # where every row is one customer the clusters are the n
+    "effect",
+)
+
+
+def row(
+    *,
+    outcome: str,
+    measure: str,
+    term: str | None = None,
+    group: str = "all",
+    model: str = "crude",
+    unit: str = "",
+    conf_level: float = 0.95,
+    **numbers: Any,
+) -> dict[str, Any]:
+    """One row of a Finding's table; numbers that are left out are null."""
+    if measure not in MEASURES:
+        raise ValueError(f"no measure {measure!r}; it is one of {', '.join(MEASURES)}")
+    given: dict[str, Any] = dict.fromkeys(COLUMNS)
+    given.update(
+        outcome=outcome,
+        term=term,
+        group=group,
+        model=model,
+        measure=measure,
+        unit=unit,
+        conf_level=conf_level,
+    )
+    unknown = sorted(set(numbers) - set(COLUMNS))
+    if unknown:
+        raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
+    given.update(numbers)
+    return given
+
+
+def _rounded(value: Any) -> float | None:
+    """A float of twelve significant digits, or None where the value is no finite number."""
+    if value is None or value is pd.NA:
+        return None
+    number = float(value)
+    return float(f"{number:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(number) else None
+
+
+def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.DataFrame:
+    """Rows as the table of a Finding: fixed columns, null and never NaN, small groups suppressed.
+
+    A row resting on fewer than `min_cell` customers loses its numbers. Where it is the only such level of a split, the
+    smallest other level loses them too: else it could be worked out from the total.
+    """
+    records = [_record(given) for given in rows]
+    for record in records:
+        if record["n"] is not None and 0 < record["n"] < min_cell:
+            _suppress(record, f"suppressed: fewer than {min_cell} customers")
+    for family in _families(records):
+        shown = [record for record in family if record["n"] is not None]
+        hidden = [record for record in family if (record["effect_label"] or "").startswith("suppressed")]
+        if len(hidden) == 1 and shown:
+            _suppress(min(shown, key=lambda r: r["n"]), "suppressed: a smaller group could be worked out from it")
+    frame = pd.DataFrame(records, columns=list(COLUMNS), dtype=object)
+    types = dict.fromkeys(TEXT_COLUMNS, "string") | dict.fromkeys(NUMBER_COLUMNS, "Float64")
+    types |= dict.fromkeys(COUNT_COLUMNS, "Int64")
+    return frame.astype(types)
+
+
+def _record(given: Mapping[str, Any]) -> dict[str, Any]:
+    record = {**dict.fromkeys(COLUMNS), **given}
+    for name in NUMBER_COLUMNS:
+        record[name] = _rounded(record[name])
+    for name in COUNT_COLUMNS:
+        value = record[name]
+        record[name] = None if value is None or pd.isna(value) else int(value)
+    return record
+
+
+def _suppress(record: dict[str, Any], why: str) -> None:
+    record.update(dict.fromkeys(SUPPRESSED))
+    record["effect_label"] = why
+
+
+def _families(records: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The rows that split the same number by the levels of one column; periods do not add up to a total."""
+    found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        split = record["group"].partition("=")[0]
+        if split not in ("all", "period"):
+            found.setdefault((*(record[k] for k in ("outcome", "term", "model", "measure")), split), []).append(record)
+    return list(found.values())

@@ -100,7 +100,7 @@ class Verdict:
     sentence: str = ""
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        text = f"{self.claim} ({self.part}): {self.sentence}"
+        text = f"{self.claim} ({self.part}) {self.verdict.replace('_', ' ')}: {self.sentence}"
         return {VERDICT_MIME: asdict(self), "text/html": f"<p>{html.escape(text)}</p>", "text/plain": text}
 
 
@@ -241,7 +241,7 @@ def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], find
         conf_high=high,
         n=record["n"],
         flips_at=_flips_at(verdict, low, high, part),
-        sentence=f"{part.label}: {told}{unit}; the claim holds for {part.region}: {verdict}{f' ({reason})' if reason else ''}.",
+        sentence=f"{part.label}: {told}{unit}; region: {part.region}{f' ({reason})' if reason else ''}.",
     )
 
 

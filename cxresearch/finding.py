@@ -92,11 +92,17 @@ class Finding:
         """Whether any row has an estimate."""
         return bool(self.table["estimate"].notna().any())
 
-    def to_frame(self) -> pd.DataFrame:
-        """The table as a plain DataFrame of your own: float and object columns, NaN where null."""
-        return self.table.astype(
+    def to_frame(self, *, spoken: bool = False) -> pd.DataFrame:
+        """The table as a plain DataFrame of your own: float and object columns, NaN where null.
+
+        `spoken` writes outcome, term, model and group in the reader's words, for the axes of a chart.
+        """
+        frame = self.table.astype(
             dict.fromkeys(TEXT_COLUMNS, "object") | dict.fromkeys(NUMBER_COLUMNS + COUNT_COLUMNS, "float64")
         )
+        for column in ("outcome", "term", "model", "group") if spoken else ():
+            frame[column] = [self.spoken(column, None if pd.isna(value) else value) for value in frame[column]]
+        return frame
 
     def rows(self, **wanted: str | Sequence[str]) -> list[dict[str, Any]]:
         """The rows whose columns equal what is wanted, as plain dicts with None where null."""
@@ -171,11 +177,12 @@ class Finding:
 
     def _html(self) -> str:
         parts = [f"<p><strong>{html.escape(self.answer)}</strong></p>"]
-        head = "".join(f"<th>{html.escape(label)}</th>" for label in HEADINGS.values())
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>" for cells in printed(self)
-        )
-        parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        lines = printed(self)
+        kept = [i for i in range(len(HEADINGS)) if any(line[i] for line in lines)]
+        rows = [tuple(HEADINGS.values()), *lines]
+        cells = ["".join(f'<td style="text-align:left">{html.escape(row[i])}</td>' for i in kept) for row in rows]
+        if lines:
+            parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>")
         parts += [f"<p>Caution: {html.escape(caveat.text)}</p>" for caveat in self.caveats]
         parts.append(f"<p><small>{html.escape(self.method)} {html.escape(self.sample)}</small></p>")
         return "".join(parts)

@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from cxresearch.finding import FINDING_MIME, Caveat, Finding
-from cxresearch.report import document
+from cxresearch.report import document, results
 from cxresearch.table import row, tidy
 
 METADATA: dict[str, Any] = {
@@ -166,7 +166,7 @@ def chart(**metadata: str) -> NotebookNode:
         "title": "Retainability goes with satisfaction",
         **metadata,
     }
-    return shown({document.SVG_MIME: svg(), "text/plain": "<Figure>"}, {document.SVG_MIME: words})
+    return shown({results.SVG_MIME: svg(), "text/plain": "<Figure>"}, {results.SVG_MIME: words})
 
 
 def shows(value: Finding) -> NotebookNode:
@@ -194,7 +194,7 @@ def chapter(title: str = "Does better service go with more satisfaction and less
         code(shows(finding(6)), stream),
         code(chart()),
         v4.new_markdown_cell("## Who leaves\n\nThe verdict is taken at 99 %."),
-        code(shown({document.VERDICT_MIME: verdict()})),
+        code(shown({results.VERDICT_MIME: verdict()})),
         code(shows(regions), tags=["appendix"]),
     )
 
@@ -204,12 +204,12 @@ def summary() -> NotebookNode:
     answer = finding(2, name="answer", question="", caveats=(), design="adjusted")
     return book(
         v4.new_markdown_cell("# What the trade says about service, put to these data"),
-        code(shown({document.NOTICE_MIME: CAUTION})),
-        code(shown({document.CLAIMS_MIME: claims(count=9)})),
-        code(shown({document.NOTICE_MIME: CHANGED})),
+        code(shown({results.NOTICE_MIME: CAUTION})),
+        code(shown({results.CLAIMS_MIME: claims(count=9)})),
+        code(shown({results.NOTICE_MIME: CHANGED})),
         code(shows(answer)),
-        code(shown({document.TILES_MIME: TILES})),
-        code(shown({document.CLAIMS_MIME: claims("appendix", 14)})),
+        code(shown({results.TILES_MIME: TILES})),
+        code(shown({results.CLAIMS_MIME: claims("appendix", 14)})),
     )
 
 

@@ -25,11 +25,11 @@ from report_sample import (
     verdict,
 )
 
-from cxresearch.report import document
-from cxresearch.report.document import Chart, ClaimsBlock, Failed, FindingBlock, Notice, VerdictBlock
+from cxresearch.report import document, drawing, prose, results, texts
+from cxresearch.report.blocks import Block, Chart, ClaimsBlock, Failed, FindingBlock, Notice, Prose, VerdictBlock
 
 
-def kinds(blocks: tuple[document.Block, ...]) -> list[str]:
+def kinds(blocks: tuple[Block, ...]) -> list[str]:
     return [block.kind for block in blocks]
 
 
@@ -62,20 +62,14 @@ def test_a_method_is_said_once() -> None:
 
 
 def test_the_table_shows_what_differs_and_says_once_what_does_not() -> None:
-    """Empty columns go; a measure that is the same in every row is named above them."""
+    """Empty columns go; a column that is the same in every row is named above them."""
     block = document.read(book(code(shows(finding(3))))).chapters[0].blocks[0]
     assert isinstance(block, FindingBlock)
     assert block.table
-    assert block.table.head == ("What", "Model", "Estimate", "Interval", "n", "Clusters")
-    assert block.table.note == "In every row: measure correlation r."
-    assert block.table.rows[0] == (
-        "satisfaction ~ retainability",
-        "crude",
-        "0.31",
-        "0.28 to 0.34 (95 %)",
-        "2,341",
-        "200",
-    )
+    assert block.table.head == ("Step", "Estimate", "95 % interval", "n")
+    same = "outcome satisfaction; term retainability; measure correlation r; clusters 200"
+    assert block.table.note == f"In every row: {same}."
+    assert block.table.rows[0] == ("crude", "0.31", "0.28 to 0.34", "2,341")
 
 
 @pytest.mark.parametrize(("rows", "folded"), [(8, False), (9, True)])
@@ -103,10 +97,10 @@ def test_a_headed_section_of_the_first_page_moves_as_one() -> None:
     """A heading stays with what stands under it."""
     cells = [
         v4.new_markdown_cell("# Q\n\n## Take care"),
-        code(shown({document.NOTICE_MIME: CAUTION})),
+        code(shown({results.NOTICE_MIME: CAUTION})),
         v4.new_markdown_cell("## Numbers"),
-        code(shown({document.TILES_MIME: TILES})),
-        code(shown({document.CLAIMS_MIME: claims(count=2)})),
+        code(shown({results.TILES_MIME: TILES})),
+        code(shown({results.CLAIMS_MIME: claims(count=2)})),
     ]
     assert kinds(document.read(book(*cells)).opening) == ["prose", "tiles", "claims", "prose", "notice"]
 
@@ -123,7 +117,7 @@ def test_the_summary_is_printed_first_and_chapters_keep_their_order() -> None:
 
 def test_at_most_seven_claims_in_front_and_none_is_lost() -> None:
     """The changed and the decided come first; the full list stands in the appendix."""
-    read = document.read(book(code(shown({document.CLAIMS_MIME: claims(count=12)}))))
+    read = document.read(book(code(shown({results.CLAIMS_MIME: claims(count=12)}))))
     front = read.opening[0]
     listed = read.appendix[0].blocks[0]
     assert isinstance(front, ClaimsBlock)
@@ -135,28 +129,22 @@ def test_at_most_seven_claims_in_front_and_none_is_lost() -> None:
 
 def test_a_list_of_all_claims_is_not_doubled() -> None:
     """Where the notebook itself lists all claims in an appendix cell, under its own heading, that list stands once."""
-    listed = code(shown({document.CLAIMS_MIME: claims("appendix", 12)}), tags=["appendix"])
+    listed = code(shown({results.CLAIMS_MIME: claims("appendix", 12)}), tags=["appendix"])
     told = v4.new_markdown_cell("## All claims\n\nWith their parts.", metadata={"tags": ["appendix"]})
-    read = document.read(book(code(shown({document.CLAIMS_MIME: claims(count=12)})), told, listed))
+    read = document.read(book(code(shown({results.CLAIMS_MIME: claims(count=12)})), told, listed))
     assert kinds(read.appendix[0].blocks) == ["prose", "claims"]
     block = read.appendix[0].blocks[1]
     assert isinstance(block, ClaimsBlock)
     assert (block.title, len(block.claims)) == ("", 12)
 
 
-def test_a_verdict_says_its_interval_its_region_and_where_it_flips() -> None:
-    """The number of a verdict does not travel alone."""
-    block = document.read(book(code(shown({document.VERDICT_MIME: verdict(reason="too-wide")})))).chapters[0].blocks[0]
+def test_a_verdict_says_its_sentence_and_where_it_flips() -> None:
+    """Estimate, interval, n and region stand in its sentence, so they are not said a second time."""
+    block = document.read(book(code(shown({results.VERDICT_MIME: verdict()})))).chapters[0].blocks[0]
     assert isinstance(block, VerdictBlock)
     assert block.word == "Supported"
-    assert dict(block.facts) == {
-        "Estimate": "−4.6 leavers per 1,000",
-        "99 % interval": "−5.9 to −3.3",
-        "n": "24,310",
-        "Holds if": "at most −3.0 leavers per 1,000",
-        "Why": document.REASONS["too-wide"],
-        "Would flip at a margin of": "−3.3 leavers per 1,000",
-    }
+    assert block.sentence == verdict()["sentence"]
+    assert block.facts == (("Would flip", "−3.3 leavers per 1,000"),)
 
 
 def test_a_failed_chapter_keeps_what_it_found_and_is_named_in_front() -> None:
@@ -188,7 +176,7 @@ def test_a_notebook_without_a_result_says_so() -> None:
 
 def test_an_output_that_cannot_be_read_is_said_in_its_place() -> None:
     """A broken result is loud: shown where it stood, and warned of."""
-    read = document.read(book(code(shown({document.VERDICT_MIME: verdict(verdict="perhaps")}))))
+    read = document.read(book(code(shown({results.VERDICT_MIME: verdict(verdict="perhaps")}))))
     assert isinstance(read.chapters[0].blocks[0], Failed)
     assert "perhaps" in read.warnings[0]
 
@@ -221,7 +209,7 @@ def test_headings_never_skip_and_never_rise_above_their_chapter() -> None:
     """`#` and `#####` in prose become the next level that is allowed."""
     read = document.read(report(("deep", book(v4.new_markdown_cell("# Q\n\n##### a\n\n# b\n\n## c\n\n###### d")))))
     prose = read.chapters[1].blocks[0]
-    assert isinstance(prose, document.Prose)
+    assert isinstance(prose, Prose)
     assert [node["level"] for node in prose.nodes] == [3, 3, 3, 4]
 
 
@@ -229,9 +217,9 @@ def test_prose_stays_text() -> None:
     """Raw HTML, dollars and foreign pictures are words; a link with a script is not a link."""
     source = "<b onclick=x>hi</b> $5 and $6 [go](javascript:alert(1)) ![alt](http://x/y.png) [ok](https://x.org)"
     block = document.read(book(v4.new_markdown_cell(source), code(chart()))).chapters[0].blocks[0]
-    assert isinstance(block, document.Prose)
+    assert isinstance(block, Prose)
     inline = block.nodes[0]["c"]
-    assert document.plain(inline) == "<b onclick=x>hi</b> $5 and $6 go alt ok"
+    assert prose.plain(inline) == "<b onclick=x>hi</b> $5 and $6 go alt ok"
     assert [node["href"] for node in inline if node["t"] == "link"] == ["https://x.org"]
 
 
@@ -245,7 +233,7 @@ HOSTILE = """<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.
 
 def test_a_drawing_is_cut_to_what_is_safe() -> None:
     """No script, style sheet, event, request or foreign content; ids are unique; references still point."""
-    drawn = document.safe_svg(HOSTILE, "chart-7")
+    drawn = drawing.safe_svg(HOSTILE, "chart-7")
     for gone in ("script", "onload", "onclick", "http://x", "@import", "javascript", "foreignObject", "width="):
         assert gone not in drawn
     assert 'id="chart-7-m"' in drawn
@@ -261,9 +249,9 @@ def test_a_drawing_is_cut_to_what_is_safe() -> None:
 def test_what_is_no_drawing_is_refused(source: str) -> None:
     """Entities and other documents are not drawn."""
     with pytest.raises(ValueError, match="not drawn"):
-        document.safe_svg(source, "chart-1")
+        drawing.safe_svg(source, "chart-1")
 
 
 def test_control_characters_and_terminal_codes_are_dropped() -> None:
     """Values cannot turn the reading direction or colour a terminal; broken surrogates are shown as such."""
-    assert document.clean({"a": ["\x1b[31mred\x1b[0m\x00\u202e", "x\ud800"]}) == {"a": ["red", "x\ufffd"]}
+    assert texts.clean({"a": ["\x1b[31mred\x1b[0m\x00\u202e", "x\ud800"]}) == {"a": ["red", "x\ufffd"]}

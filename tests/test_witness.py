@@ -35,8 +35,8 @@ RERANKED = 0.02
 # ours corrects R² for the number of terms by all rows, also where a site is left out
 CORRECTED = 0.005
 # ours moves the coefficients by one Newton step and the effect to first order, R fits anew without each site
-ONE_STEP = 0.02
-NUMERIC = 1e-7  # the witness takes the gradient by differences
+ONE_STEP = 0.01
+NUMERIC = 1e-8  # the witness takes the gradient by differences
 
 FINDINGS: dict[str, Callable[[Study], Finding]] = {
     "ladder": lambda study: cx.relate(study, "satisfaction", ["retainability"], given=HELD),

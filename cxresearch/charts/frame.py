@@ -70,7 +70,7 @@ def name_below(ax: Axes, text: str, inches: float = WIDTH - 0.4) -> None:
 def name_above(ax: Axes, text: str) -> None:
     """The name of the vertical axis, written level above it, where it can be read without turning the head."""
     text = wrapped(text, WIDTH - 0.4, SMALL_SIZE)
-    ax.annotate(text, (0, 1), (0, 6), "axes fraction", "offset points", color=COLOURS["quiet"], fontsize=SMALL_SIZE)
+    ax.annotate(text, (0, 1), (0, 14), "axes fraction", "offset points", color=COLOURS["quiet"], fontsize=SMALL_SIZE)
 
 
 def placeholder(finding: Finding, kind: str) -> Axes:

@@ -8,6 +8,7 @@ from nbconvert.exporters import Exporter
 from nbformat import NotebookNode
 
 from cxresearch.report import document, page, paper
+from cxresearch.report.blocks import Document
 
 
 class CxHTMLExporter(Exporter):
@@ -49,7 +50,7 @@ class CxPDFExporter(Exporter):
 
 def _read(
     exporter: Exporter, nb: NotebookNode, resources: dict[str, Any] | None, **kw: Any
-) -> tuple[document.Document, dict[str, Any]]:
+) -> tuple[Document, dict[str, Any]]:
     ready, found = Exporter.from_notebook_node(exporter, nb, resources, **kw)
     name = str(found.get("metadata", {}).get("name") or "notebook")
     read = document.read(ready, name)

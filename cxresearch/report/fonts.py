@@ -1,13 +1,11 @@
 """Which font shows each character: shipped files first, then DejaVu, then an installed Noto, else words.
 
-The page carries a subset of the shipped fonts and leaves the rest to the reader's system. The paper must carry
+The page carries the shipped fonts and leaves the rest to the reader's system. The paper must carry
 every glyph, so a character that no font has is written out (`[U+4E2D]`, an emoji by its name) and said so.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 import shutil
 import sys
@@ -16,7 +14,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from cxresearch.charts.theme import FONT_FAMILY, FONT_FILES
 
@@ -24,16 +21,6 @@ FALLBACK = "DejaVu Sans"
 SPACES = "\n\t\u200b"  # set by the typesetter, need no glyph
 # variation selectors and joiners change a neighbour and are dropped with an emoji that is written out
 INVISIBLE = frozenset("\u200c\u200d\u2060\ufe0e\ufe0f\ufeff")
-
-
-@dataclass(frozen=True)
-class Face:
-    """One embedded font of the page."""
-
-    family: str
-    weight: int
-    style: str
-    source: str  # a data: address
 
 
 @dataclass(frozen=True)
@@ -117,35 +104,3 @@ def _words(character: str) -> str:
     if unicodedata.category(character) == "So" and ord(character) >= 0x1F000:
         return f"[{unicodedata.name(character, f'U+{ord(character):04X}').lower()}]"
     return f"[U+{ord(character):04X}]"
-
-
-def for_page(text: Collection[str]) -> tuple[Face, ...]:
-    """The shipped fonts, cut down to these characters, as data addresses."""
-    wanted = frozenset(text)
-    return tuple(
-        Face(FONT_FAMILY, weight, style, _subset(file, wanted)) for (weight, style), file in FONT_FILES.items()
-    )
-
-
-@lru_cache(maxsize=32)
-def _subset(file: Path, text: frozenset[str]) -> str:
-    from fontTools import subset
-
-    options = subset.Options(layout_features=["kern", "mark", "mkmk", "tnum", "ccmp", "locl"], notdef_outline=True)
-    options.flavor = _flavour()
-    font: Any = subset.load_font(str(file), options, dontLoadGlyphNames=True)
-    font.recalcTimestamp = False  # the same characters give the same bytes
-    cutter = subset.Subsetter(options)
-    cutter.populate(unicodes=[ord(character) for character in text])
-    cutter.subset(font)
-    buffer = io.BytesIO()
-    subset.save_font(font, buffer, options)
-    font.close()
-    return f"data:font/{options.flavor};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-def _flavour() -> str:
-    """woff2 where its compression is installed, else woff."""
-    from importlib.util import find_spec
-
-    return "woff2" if find_spec("brotli") else "woff"

@@ -7,9 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cxresearch.charts import faces
 from cxresearch.errors import RenderError
-from cxresearch.report import fonts
-from cxresearch.report.document import Chart, Document
+from cxresearch.report.blocks import Chart, Document
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -21,7 +21,7 @@ def render(document: Document) -> str:
     try:
         # two passes: the fonts are cut down to the characters that the page really has
         body = _template("page.html.jinja").render(doc=document)
-        style = _template("page.css.jinja").render(faces=fonts.for_page(frozenset(body)))
+        style = _template("page.css.jinja").render(faces=faces.cut(frozenset(body)))
     except TemplateError as error:
         raise RenderError(f"the page could not be made: {error}") from error
     # data cannot hold this tag: its `<` is escaped

@@ -16,7 +16,7 @@ from typing import Any
 from cxresearch.charts.theme import COLOURS, VERDICT_COLOURS
 from cxresearch.errors import RenderError
 from cxresearch.report import fonts
-from cxresearch.report.document import Document
+from cxresearch.report.blocks import Document
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 STANDARDS = ("ua-1", "a-2a")  # read aloud, and kept

@@ -65,7 +65,7 @@ class Scorecard:
             return _notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {WORDS[v]}" for v in claims.VERDICTS)
         lines = [
-            part["sentence"]
+            f"{WORDS[part['verdict']].capitalize()}: {part['sentence']}"
             for c in self.claims
             if c["id"] == LEADING
             for part in c["parts"]
@@ -117,7 +117,7 @@ class Scorecard:
         if judged:
             by_chance = number(judged * (1 - claims.LEVEL) / 2, 2)
             lines.append(
-                f"{judged} numbers were judged at 99 %. Were every truth on the edge of its region, chance alone would give {by_chance} wrong verdicts."
+                f"{judged} numbers are judged, at 99 %: with every truth on the edge of its region chance gives {by_chance} wrong verdicts."
             )
         lines.append("All of this is association, not effect: it says what to look at, not what a measure would bring.")
         return _notice("What to be careful about", lines, "caution")
@@ -141,7 +141,12 @@ class Scorecard:
     def _claims(self, title: str, chosen: Sequence[Mapping[str, Any]], level: str) -> Shown:
         told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _sentence(c)} for c in chosen]
         text = "\n".join(f"{c['id']} {WORDS[c['verdict']]}: {c['statement']}" for c in told)
-        intro = "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
+        # on page one the sentences say it themselves
+        intro = (
+            ""
+            if level == "front"
+            else "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
+        )
         return Shown(
             CLAIMS_MIME, {"title": title, "intro": intro, "claims": told, "level": level}, text or "No claim is judged."
         )
@@ -227,7 +232,9 @@ def _tile(
     value = number(factor * record["estimate"], decimals)
     interval = ""
     if record["conf_low"] is not None:
-        interval = f"95 % interval {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
+        interval = (
+            f"95 %: {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
+        )
     changes = (
         _records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change")
         if numbers is not None
@@ -248,7 +255,7 @@ def _change(changes: Sequence[Mapping[str, Any]]) -> str:
         return ""
     change = changes[0]
     if change["conf_low"] <= 0 <= change["conf_high"]:
-        return f"no change told since {change['term']}"
+        return "no change told"
     sign = "+" if change["estimate"] > 0 else ""
     return f"{sign}{number(change['estimate'], 1)} since {change['term']}"
 
@@ -262,9 +269,11 @@ def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, str]) -> str:
 
 
 def _sentence(claim: Mapping[str, Any]) -> str:
-    return " ".join(
-        part["sentence"] for part in claim["parts"] if part["verdict"] != "not_estimable" or len(claim["parts"]) == 1
-    )
+    """The judged numbers of a claim; with several parts each says its own verdict."""
+    parts = [part for part in claim["parts"] if part["verdict"] != "not_estimable" or len(claim["parts"]) == 1]
+    if len(parts) < 2:
+        return "".join(part["sentence"] for part in parts)
+    return " ".join(f"{part['sentence'].rstrip('.')}: {WORDS[part['verdict']]}." for part in parts)
 
 
 def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,31 @@
+"""What a notebook says as text that is safe to publish: no terminal codes, nothing that turns the reading direction."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+# direction overrides can make a value read as another
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e")
+
+
+def clean(value: Any) -> Any:
+    """The same value without terminal codes, control characters and broken surrogates in any of its texts."""
+    if isinstance(value, str):
+        kept = (c for c in ANSI.sub("", value) if c in "\n\t" or (unicodedata.category(c) != "Cc" and c not in TURNING))
+        return "".join("\ufffd" if unicodedata.category(c) == "Cs" else c for c in kept)
+    if isinstance(value, Mapping):
+        return {key: clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [clean(item) for item in value]
+    return value
+
+
+def as_text(value: Any) -> str:
+    """One value as text; lines that a notebook keeps apart are joined, and nothing is the empty text."""
+    if value is None:
+        return ""
+    return "".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else str(value)

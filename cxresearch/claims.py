@@ -227,9 +227,11 @@ def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], find
             sentence=f"{part.label}: not estimable, {why}.",
         )
     low, high = sorted(float(f"{end:.12g}") for end in ends)
-    verdict, reason = decide(low, high, part.low, part.high)
-    decimals = MEASURES[part.measure].decimals
-    told = f"{number(record['estimate'], decimals)} (99 % interval {number(low, decimals)} to {number(high, decimals)}, n = {record['n']:,})"
+    measure = MEASURES[part.measure]
+    verdict, reason = decide(low, high, part.low, part.high, nothing=1.0 if measure.scale == "log" else 0.0)
+    decimals = measure.decimals
+    n = f", n = {record['n']:,}" if record["n"] is not None else ""
+    told = f"{number(record['estimate'], decimals)} (99 % interval {number(low, decimals)} to {number(high, decimals)}{n})"
     unit = f" {part.unit}" if part.unit else ""
     return Verdict(
         **base,
@@ -245,11 +247,14 @@ def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], find
     )
 
 
-def decide(conf_low: float, conf_high: float, low: float | None, high: float | None) -> tuple[str, str]:
+def decide(
+    conf_low: float, conf_high: float, low: float | None, high: float | None, nothing: float = 0.0
+) -> tuple[str, str]:
     """Verdict and reason of an interval against a region: the one rule.
 
     Inside: supported. Wholly outside: refuted. Else undecided: `real-but-small` where the interval excludes no
-    difference and lies on the claim's side, `too-wide` where it does not.
+    difference and lies on the claim's side, `too-wide` where it does not. `nothing` is the value of no difference: 1 for
+    ratios.
     """
     bottom = -math.inf if low is None else low
     top = math.inf if high is None else high
@@ -258,8 +263,8 @@ def decide(conf_low: float, conf_high: float, low: float | None, high: float | N
     if conf_high < bottom or conf_low > top:
         return "refuted", ""
     # of a range with two ends no side is claimed
-    claimed_side = (bottom > 0 and top == math.inf and conf_low > 0) or (
-        bottom == -math.inf and top < 0 and conf_high < 0
+    claimed_side = (bottom > nothing and top == math.inf and conf_low > nothing) or (
+        bottom == -math.inf and top < nothing and conf_high < nothing
     )
     return "undecided", "real-but-small" if claimed_side else "too-wide"
 

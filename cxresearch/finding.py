@@ -147,9 +147,10 @@ class Finding:
 
     def with_caveats(self, *more: Caveat) -> Finding:
         """The same finding with further caveats, none twice."""
-        known = {caveat.code for caveat in self.caveats}
-        fresh = tuple(caveat for caveat in more if caveat.code not in known)
-        return dataclasses.replace(self, caveats=self.caveats + fresh)
+        found: dict[str, Caveat] = {}
+        for caveat in (*self.caveats, *more):
+            found.setdefault(caveat.code, caveat)
+        return dataclasses.replace(self, caveats=tuple(found.values()))
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data: what the report, the ledger and other tools read."""

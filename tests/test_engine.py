@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from own_tables import PANEL, open_own, study_file, write_as, write_csv
 
-from cxresearch.data.study import open_study
+from cxresearch.data.opening import open_study
 from cxresearch.errors import UsageError
 
 KINDS = (".csv", ".csv.zip", ".parquet", ".xlsx", ".duckdb")

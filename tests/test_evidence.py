@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +68,14 @@ def opened(folder: Path, frame: pd.DataFrame, *, stated: bool = False, sites: bo
         panel=frame.drop(columns=list(SURVEY)),
         surveys=frame[[*keys, *SURVEY]],
         levels=["customer", "site"] if sites else ["customer"],
+        window=2,
     )
 
 
 BLOCKS = {"network": ["retainability", "call_failures"], "design": ["bill_errors"], "operations": ["wait_s"]}
 VERBS: dict[str, Callable[[Study], Finding]] = {
-    "relate": lambda s: cx.relate(s, "satisfaction", ["retainability"], by="value_segment"),
+    "relate": lambda s: cx.relate(s, "satisfaction", ["retainability"]),
+    "relate by segment": lambda s: cx.relate(s, "satisfaction", ["retainability"], by="value_segment"),
     "relate to leaving": lambda s: cx.relate(s, "churned", ["satisfaction"]),
     "relate many": lambda s: cx.relate(s, ["satisfaction", "recommend"], ["call_failures", "wait_s"]),
     "relate by lag": lambda s: cx.relate(s, "satisfaction", ["wait_s"], lag=[0, 1]),
@@ -152,43 +154,75 @@ HOSTILE: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "leaving foretold": changed(churned=lambda d: (d.sat1 > 6) * 1.0),
     "three customers": lambda d: d[d.customer_id.isin(["c1", "c2", "c3"])],
     "one customer": lambda d: d[d.customer_id == "c1"],
-    "numbers far out": changed(wait_s=lambda d: d.wait_s * 1e150, bill_errors=lambda d: d.bill_errors * 1e-150),
+    "numbers far out": changed(wait_s=lambda d: d.wait_s.abs() * 1e150, bill_errors=lambda d: d.bill_errors * 1e-150),
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("kind", ["two months", "one stated month", "each row a customer"])
-def test_every_verb_is_sound(name: str, kind: str, tmp_path: Path) -> None:
-    """On a hostile table each verb gives a number or says that there is none; no error, no warning, no NaN."""
-    study = opened(tmp_path, HOSTILE[name](table()), stated=kind != "two months", sites=kind != "each row a customer")
-    for verb, ask in VERBS.items():
+KINDS = ("two months", "one stated month", "each row a customer")
+LONG = {verb for verb in VERBS if " " in verb}  # the same verbs again, on other terms
+SHORT = {
+    ("as it is", "two months"),
+    ("a score of unequal items without variance", "one stated month"),
+    ("a term without variance but a rounding", "each row a customer"),
+    ("a term that varies in one site only", "one stated month"),
+    ("a term that another one repeats", "each row a customer"),
+    ("one site", "two months"),
+    ("no answers", "one stated month"),
+    ("three customers", "two months"),
+    ("one customer", "each row a customer"),
+    ("numbers far out", "one stated month"),
+}
+
+
+def sound(name: str, kind: str, verbs: Iterable[str], folder: Path) -> None:
+    """Ask verbs of a hostile table."""
+    frame = HOSTILE[name](table())
+    study = opened(folder, frame, stated=kind != "two months", sites=kind != "each row a customer")
+    for verb in verbs:
         try:
-            assert_sound(ask(study))
+            assert_sound(VERBS[verb](study))
         except Exception as error:
-            error.add_note(f"{verb}: {name}, {kind}")
+            error.args = (f"{verb}: {error}",)
             raise
+
+
+@pytest.mark.parametrize("name, kind", sorted(SHORT))
+def test_verbs_are_sound(name: str, kind: str, tmp_path: Path) -> None:
+    """On a hostile table a verb gives a number or says that there is none: no error, no warning, no NaN."""
+    sound(name, kind, [verb for verb in VERBS if verb not in LONG], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_every_verb_is_sound(name: str, kind: str, tmp_path: Path) -> None:
+    """The same of every verb on every hostile table."""
+    sound(name, kind, VERBS, tmp_path)
 
 
 # -- numbers
 
 
 @pytest.mark.parametrize("sites", [False, True])
-@pytest.mark.parametrize("change", [lambda x: x * 1e-8, lambda x: x + 1e9, lambda x: -1e6 * x], ids=["small", "far", "turned"])
+@pytest.mark.parametrize(
+    "change", [lambda x: x * 1e-8, lambda x: x + 1e9, lambda x: -1e6 * x], ids=["small", "far", "turned"]
+)
 def test_units_do_not_matter(change: Callable[[Any], Any], sites: bool, tmp_path: Path) -> None:
     """A column in other units, or counted from elsewhere, has the same correlations, shares and effects."""
-    plain, moved = table(), table()
-    moved["wait_s"], moved["tenure_m"] = change(moved.wait_s), change(moved.tenure_m)
+    plain = table().rename(columns={"wait_s": "revenue", "tenure_m": "margin"})  # money may be of any size and sign
+    moved = plain.assign(revenue=change(plain.revenue), margin=change(plain.margin))
     turn = np.sign(change(2.0) - change(1.0))
     per = (change(2.0) - change(1.0)) * turn
     found = []
     for name, frame in (("plain", plain), ("moved", moved)):
         (tmp_path / name).mkdir()
         study = opened(tmp_path / name, frame, stated=True, sites=sites)
-        ladder = cx.relate(study, "satisfaction", ["wait_s"], given=["tenure_m", "retainability"]).rows(group="all")
-        drivers = cx.rank_drivers(study, "satisfaction", ["wait_s", "retainability", "tenure_m"]).rows(measure="share")
+        given = ["margin", "retainability"]
+        ladder = cx.relate(study, "satisfaction", ["revenue"], given=given, steps=["crude", "adjusted"]).rows()
+        drivers = cx.rank_drivers(study, "satisfaction", ["revenue", *given]).rows(measure="share")
         numbers = [r[k] for r in ladder for k in ("estimate", "std_error", "p_value")]
         shares = [r[k] for r in drivers for k in ("estimate", "conf_low", "conf_high")]
-        effect = cx.explain_churn(study, "wait_s", given=["tenure_m"]).one(model="adjusted", measure="per_1000")
+        effect = cx.explain_churn(study, "revenue", given=["margin"]).one(model="adjusted", measure="per_1000")
         found.append((numbers, shares, effect["estimate"] * (1 if name == "plain" else per), effect["p_value"]))
     (numbers, shares, effect, p), (numbers2, shares2, effect2, p2) = found
     signs = [turn if i % 3 == 0 else 1 for i in range(len(numbers))]
@@ -235,11 +269,14 @@ def test_an_interval_needs_every_block() -> None:
 
 
 def test_a_term_of_one_site_has_no_interval(tmp_path: Path) -> None:
-    """Where all variation of a term is one site's, r is told and no interval invented."""
-    frame = table().assign(bill_errors=lambda d: (d.site_id == "s1") * (d.customer_id == "c1") * 1.0)
-    record = cx.relate(opened(tmp_path, frame, stated=True), "satisfaction", "bill_errors").one(model="crude", measure="r")
-    assert record["estimate"] is not None
-    assert record["conf_low"] is None
+    """Where all variation of a term is one site's, its number is told and no interval invented."""
+    frame = table().assign(prepaid=lambda d: (d.site_id == "s1") * (d.index // 12 % 2) * 1.0)
+    study = opened(tmp_path, frame, stated=True)
+    correlation = cx.relate(study, "satisfaction", "prepaid", steps=["crude"]).one(measure="r")
+    leaving = cx.explain_churn(study, "prepaid", given=[]).one(measure="per_1000")
+    for record in (correlation, leaving):
+        assert record["estimate"] is not None
+        assert record["conf_low"] is None
 
 
 def test_one_site_is_one_observation(tmp_path: Path) -> None:
@@ -258,7 +295,7 @@ def test_many_pairs_are_adjusted_together(tmp_path: Path) -> None:
     """Twelve unrelated terms: p-values are adjusted over all of them, and none is told from zero."""
     names = "revenue margin latency_ms wait_s outage_min throughput_mbps list_price discount order_days transfers care_contacts tickets_open"
     dice = np.random.default_rng(3)
-    panel = pd.DataFrame({name: dice.normal(size=300) for name in ["bill_errors", *names.split()]})
+    panel = pd.DataFrame({name: dice.normal(9, 1, size=300) for name in ["bill_errors", *names.split()]})
     finding = cx.relate(study_of(tmp_path, panel=panel), "bill_errors", names.split(), steps=["crude"])
     for measure in ("r", "rho"):
         records = sorted(finding.rows(measure=measure), key=lambda r: r["p_value"])
@@ -301,7 +338,9 @@ def test_a_reversal_is_told(reverse: bool, tiny: bool, tmp_path: Path) -> None:
         assert "sign turns" in finding.answer
 
 
-@pytest.mark.parametrize("verb", ["relate", "score", "score of recommending", "leavers_by_level of a segment"])
+@pytest.mark.parametrize(
+    "verb", ["relate by segment", "score", "score of recommending", "leavers_by_level of a segment"]
+)
 def test_a_small_group_is_not_shown(verb: str, tmp_path: Path) -> None:
     """Of a level with seven customers nothing is told: no estimate, no count, no word, no total to subtract from."""
     frame = table()
@@ -316,7 +355,11 @@ def test_a_small_group_is_not_shown(verb: str, tmp_path: Path) -> None:
         assert written(record) == "suppressed: fewer than 10 customers"
     assert not re.search(r"(?<![\d.,])7(?![\d.,]*\d)", words(finding).replace("7-8", "").replace("0.97", ""))
     assert "tiny" not in words(finding)
-    levels = [r["n"] for r in finding.rows() if r["group"].startswith("value_segment=") and r["measure"] in ("r", "score", "per_1000")]
+    levels = [
+        r["n"]
+        for r in finding.rows()
+        if r["group"].startswith("value_segment=") and r["measure"] in ("r", "score", "per_1000")
+    ]
     assert sum(n is None for n in levels) >= 2  # or the small one could be worked out from the others
 
 
@@ -392,7 +435,9 @@ def test_separation_is_not_a_slope(sites: bool, tmp_path: Path) -> None:
 )
 def test_a_model_that_cannot_be_fitted(columns: dict[str, Any], why: str, tmp_path: Path) -> None:
     """A formula without slopes gives no result of statsmodels and a finding that says why."""
-    result, finding = cx.fit("satisfaction ~ retainability + wait_s", opened(tmp_path, table().assign(**columns), stated=True))
+    result, finding = cx.fit(
+        "satisfaction ~ retainability + wait_s", opened(tmp_path, table().assign(**columns), stated=True)
+    )
     assert result is None
     assert why in finding.answer
 
@@ -415,6 +460,8 @@ def test_every_order_of_rows_and_columns_gives_the_same(tmp_path: Path) -> None:
         answers.append([VERBS[v](study).rows() for v in ("relate", "score", "churn_rate")])
     for one, other in zip(*answers, strict=True):
         for a, b in itertools.zip_longest(one, other):
-            assert {k: v for k, v in a.items() if not isinstance(v, float)} == {k: v for k, v in b.items() if not isinstance(v, float)}
+            assert {k: v for k, v in a.items() if not isinstance(v, float)} == {
+                k: v for k, v in b.items() if not isinstance(v, float)
+            }
             numbers = [k for k, v in a.items() if isinstance(v, float)]
             np.testing.assert_allclose([a[k] for k in numbers], [b[k] for k in numbers], rtol=1e-9, atol=1e-12)

@@ -34,7 +34,20 @@ ROUNDED = 5e-12  # a Finding holds twelve significant digits: half a unit of the
 BUILT: list[str] = []
 
 # terms that stand in for the columns of other fields: the arithmetic does not know what a number means
-NUMBERS = ["revenue", "margin", "latency_ms", "wait_s", "outage_min", "throughput_mbps", "list_price", "discount", "bill_errors", "order_days", "transfers", "care_contacts"]
+NUMBERS = [
+    "revenue",
+    "margin",
+    "latency_ms",
+    "wait_s",
+    "outage_min",
+    "throughput_mbps",
+    "list_price",
+    "discount",
+    "bill_errors",
+    "order_days",
+    "transfers",
+    "care_contacts",
+]
 
 NOT_BUILT = {
     **dict.fromkeys(
@@ -179,9 +192,7 @@ PARTS_NOT_BUILT: dict[str, dict[str, str]] = {
         **dict.fromkeys(("kmo", "bartlett"), "factor analysis"),
     },
     "relimp.": {
-        **dict.fromkeys(
-            ("last", "first", "betasq", "pratt", "genizi", "car"), "the one measure of importance is LMG"
-        ),
+        **dict.fromkeys(("last", "first", "betasq", "pratt", "genizi", "car"), "the one measure of importance is LMG"),
         "std_beta": "standardised slopes",
         "johnson_relative_weights": "Johnson's relative weights",
         "johnson_pct": "Johnson's relative weights",
@@ -463,9 +474,7 @@ def _importance(case: Case, folder: Path, y: str, columns: Sequence[str]) -> Non
         assert record["n"] == case.want("n")
 
 
-@built(
-    "relimp.swiss", "relimp.mobi.CUSA1_on_PERQ", "relimp.telco_ext.satisfaction_p8", "relimp.mtcars_collinear"
-)
+@built("relimp.swiss", "relimp.mobi.CUSA1_on_PERQ", "relimp.telco_ext.satisfaction_p8", "relimp.mtcars_collinear")
 def test_importance(case: Case, tmp_path: Path) -> None:
     """The shares of R² are LMG's, also where terms nearly say the same."""
     y = {"swiss": "Fertility", "mobi": "CUSA1", "telco_ext": "satisfaction", "mtcars": "mpg"}[case.dataset]
@@ -624,7 +633,11 @@ def answers(counts: Sequence[int]) -> pd.DataFrame:
 @built("nps.synth_900", "nps.mobi_CUSL3")
 def test_net_score(case: Case, tmp_path: Path) -> None:
     """Net score in points with the plain normal interval, and the shares behind it."""
-    frame = answers(SYNTHETIC["a"]) if case.id == "nps.synth_900" else table("mobi")[["CUSL3"]].set_axis(["recommend"], axis=1)
+    frame = (
+        answers(SYNTHETIC["a"])
+        if case.id == "nps.synth_900"
+        else table("mobi")[["CUSL3"]].set_axis(["recommend"], axis=1)
+    )
     finding = cx.score(study_of(tmp_path, surveys=frame), "recommend")
     record = finding.one(measure="score", group="all")
     for part in ("nps", "nps_pkg"):

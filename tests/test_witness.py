@@ -94,12 +94,20 @@ ROWS = [
     Row("odds_crude_sites", "stated sites", "leaving by satisfaction", {"model": "crude", "measure": "odds_ratio"}),
     Row("odds_given_sites", "stated sites", "leaving by satisfaction", {"model": "adjusted", "measure": "odds_ratio"}),
     Row("odds_by_formula_sites", "stated sites", "leaving by formula", {"term": "satisfaction"}),
-    Row("effect_crude_sites", "stated sites", "leaving by satisfaction", {"model": "crude", "measure": "per_1000"}, NUMERIC),
+    Row(
+        "effect_crude_sites",
+        "stated sites",
+        "leaving by satisfaction",
+        {"model": "crude", "measure": "per_1000"},
+        NUMERIC,
+    ),
     *(
         Row(name, "stated sites", "leaving by satisfaction", {"model": "adjusted", "measure": "per_1000"}, rtol)
         for name, rtol in (("effect_given_sites", NUMERIC), ("effect_refitted_sites", ONE_STEP))
     ),
-    Row("effect_of_flag_sites", "stated sites", "leaving by plan", {"model": "adjusted", "measure": "per_1000"}, NUMERIC),
+    Row(
+        "effect_of_flag_sites", "stated sites", "leaving by plan", {"model": "adjusted", "measure": "per_1000"}, NUMERIC
+    ),
 ]
 ELSEWHERE = {"false_discovery", "pearson_sites_99"}  # each has a test of its own
 

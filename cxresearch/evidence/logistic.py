@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Array = NDArray[np.float64]
+SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
 SAME = 1e-14  # values that differ relatively by less are one value and a rounding
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 
@@ -42,10 +43,7 @@ def fit_logit(y: Array, x: Array) -> LogitFit:
     equal to a sum of others, gets the least-norm solution. Source: McCullagh & Nelder (1989), section 4.4.
     """
     n = len(y)
-    centre, scale = x.mean(0), x.std(0)
-    there = varies(x)
-    scale = np.where(there, scale, 1.0)
-    design = np.column_stack([np.ones(n), np.where(there, (x - centre) / scale, 0.0)])
+    design, back = _standardised(x)
     beta = np.zeros(design.shape[1])
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
     beta[0] = np.log(share / (1 - share))
@@ -58,21 +56,29 @@ def fit_logit(y: Array, x: Array) -> LogitFit:
         if np.abs(step).max() < 1e-9:
             converged = True
             break
-    # back to own units: slopes divide by the scale, the constant takes the centres along
-    slopes = beta[1:] / scale
-    coefficients = np.concatenate([[beta[0] - centre @ slopes], slopes])
-    return LogitFit(np.column_stack([np.ones(n), x]), coefficients, expit(design @ beta), converged)
+    return LogitFit(np.column_stack([np.ones(n), x]), back @ beta, expit(design @ beta), converged)
+
+
+def _standardised(x: Array) -> tuple[Array, Array]:
+    """The design of standardised columns (n, k + 1), constant first, and what takes its coefficients to own units."""
+    centre, there = x.mean(0), varies(x)
+    scale = np.where(there, x.std(0), 1.0)
+    design = np.column_stack([np.ones(len(x)), np.where(there, (x - centre) / scale, 0.0)])
+    # slopes divide by the scale, the constant takes the centres along
+    back = np.diag(np.concatenate([[1.0], 1 / scale]))
+    back[0, 1:] = -centre / scale
+    return design, back
 
 
 def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     """The coefficients without each cluster, (G, k): one Newton step from the fit to all rows.
 
     Counts how much a cluster bends the fit, which the plain sandwich does not: with few clusters or few events that one
-    is too narrow. Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
+    is too narrow. Without a cluster in which alone a term varies they do not exist: NaN.
+    Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
     weight, k = fit.fitted * (1 - fit.fitted), fit.design.shape[1]
-    scale = np.sqrt(np.maximum((fit.design**2 * weight[:, None]).sum(0), 1e-300))
-    z, residual = fit.design / scale, y - fit.fitted
+    (z, back), residual = _standardised(fit.design[:, 1:]), y - fit.fitted
     score = np.column_stack([np.bincount(clusters, weights=z[:, i] * residual) for i in range(k)])
     information = np.empty((len(score), k, k))
     for i in range(k):
@@ -80,7 +86,14 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
             information[:, i, j] = information[:, j, i] = np.bincount(clusters, weights=z[:, i] * z[:, j] * weight)
     rest = information.sum(0) - information
     step = (np.linalg.pinv(rest, hermitian=True) @ score[:, :, None])[:, :, 0]
-    return fit.coefficients - step / scale
+    step[_rank(rest) < _rank(information.sum(0))] = np.nan
+    return fit.coefficients - step @ back.T
+
+
+def _rank(information: Array) -> Array:
+    """How many directions matrices (…, k, k) know of."""
+    known = np.linalg.eigvalsh(information)
+    return (known > SINGULAR * known[..., -1:]).sum(-1)
 
 
 def average_difference(fit: LogitFit, column: int, step: float, flag: bool) -> tuple[float, Array, Array]:

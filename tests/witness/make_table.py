@@ -27,7 +27,14 @@ def made(seed: int = SEED) -> pd.DataFrame:
     failures = dice.poisson(np.exp(0.4 - 0.4 * network + 0.02 * use))
     errors = dice.poisson(0.6, ROWS)
     mood = (
-        0.5 * network + 0.4 * luck - 0.004 * wait - 0.4 * errors - 0.1 * failures - 0.02 * price + 0.004 * tenure + dice.normal(size=ROWS)
+        0.5 * network
+        + 0.4 * luck
+        - 0.004 * wait
+        - 0.4 * errors
+        - 0.1 * failures
+        - 0.02 * price
+        + 0.004 * tenure
+        + dice.normal(size=ROWS)
     )
     answers = np.column_stack([6.5 + 1.3 * mood + dice.normal(0, 1.3, ROWS) for _ in range(3)]).round().clip(1, 10)
     leaving = 1 / (1 + np.exp(1.4 + 0.6 * mood + 0.01 * tenure - 0.01 * price))

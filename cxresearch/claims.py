@@ -231,7 +231,9 @@ def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], find
     verdict, reason = decide(low, high, part.low, part.high, nothing=1.0 if measure.scale == "log" else 0.0)
     decimals = measure.decimals
     n = f", n = {record['n']:,}" if record["n"] is not None else ""
-    told = f"{number(record['estimate'], decimals)} (99 % interval {number(low, decimals)} to {number(high, decimals)}{n})"
+    told = (
+        f"{number(record['estimate'], decimals)} (99 % interval {number(low, decimals)} to {number(high, decimals)}{n})"
+    )
     unit = f" {part.unit}" if part.unit else ""
     return Verdict(
         **base,

@@ -76,6 +76,7 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "silent": "the silent",
     "change": "change",
 }
+LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 
 
 def number(value: Any, decimals: int = 2) -> str:

@@ -112,7 +112,8 @@ def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.Data
     for record in records:
         if record["n"] is not None and 0 < record["n"] < min_cell:
             _suppress(record, f"suppressed: fewer than {min_cell} customers")
-    for family in _families(records):
+    # rows of a finding that was made already (min_cell 0) have had this done to them
+    for family in _families(records) if min_cell else ():
         shown = [record for record in family if record["n"] is not None]
         hidden = [record for record in family if (record["effect_label"] or "").startswith("suppressed")]
         if len(hidden) == 1 and shown:

@@ -202,9 +202,10 @@ def test_every_verb_is_sound(name: str, kind: str, tmp_path: Path) -> None:
 # -- numbers
 
 
-@pytest.mark.parametrize("sites", [False, True])
 @pytest.mark.parametrize(
-    "change", [lambda x: x * 1e-8, lambda x: x + 1e9, lambda x: -1e6 * x], ids=["small", "far", "turned"]
+    "change, sites",
+    [(lambda x: x * 1e-8, True), (lambda x: x + 1e9, True), (lambda x: -1e6 * x, False)],
+    ids=["small", "far", "turned"],
 )
 def test_units_do_not_matter(change: Callable[[Any], Any], sites: bool, tmp_path: Path) -> None:
     """A column in other units, or counted from elsewhere, has the same correlations, shares and effects."""

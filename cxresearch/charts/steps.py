@@ -9,6 +9,7 @@ from cxresearch.charts import frame, lines, words
 from cxresearch.charts.theme import COLOURS, themed
 from cxresearch.errors import UsageError
 from cxresearch.finding import Finding
+from cxresearch.measures import LADDER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ def _one_pair(finding: Finding, records: Sequence[frame.Row]) -> tuple[str, str]
 
 
 def _in_order(records: Sequence[frame.Row]) -> list[frame.Row]:
-    known = {model: place for place, model in enumerate(words.STEPS)}
+    known = {model: place for place, model in enumerate(LADDER)}
     return sorted(records, key=lambda record: known.get(record["model"], len(known)))
 
 

@@ -8,18 +8,8 @@ from typing import Any
 
 from cxresearch.data.terms import BY_NAME
 from cxresearch.finding import Finding
-from cxresearch.measures import MEASURES, number
+from cxresearch.measures import MEASURES, MODELS, number
 
-STEPS = {  # the models of a ladder in their order, as they are spoken of
-    "crude": "crude",
-    "per_use": "per use",
-    "adjusted": "same usage and price",
-    "within_segment": "within segment",
-    "within_site_month": "within site and month",
-    "within_customer": "within customer",
-    "reliable": "corrected for unreliability",
-    "all_customers": "range for all, the silent included",
-}
 ALT_LENGTH = 600
 # Control signs, signs that turn the direction of what follows, and what is no character at all.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]")
@@ -35,7 +25,7 @@ def spoken(column: str, value: str | None) -> str:
     if value is None:
         return ""
     if column == "model":
-        return STEPS.get(value, clean(value.replace("_", " ")))
+        return MODELS.get(value, clean(value.replace("_", " ")))
     if column == "measure":
         return MEASURES[value].label
     if column == "group":

@@ -8,8 +8,9 @@ from typing import Any
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, ladder_words, sampling
-from cxresearch.evidence.ladder import STEPS, Asking, Pair, ladder_rows, lag_rows, level_rows
+from cxresearch.evidence.ladder import Asking, Pair, ladder_rows, lag_rows, level_rows
 from cxresearch.finding import Finding
+from cxresearch.measures import LADDER
 
 
 def relate(
@@ -50,7 +51,7 @@ def relate(
     table: list[dict[str, Any]] = []
     ask = Asking(study, pairs)
     for pair in pairs:
-        table += lag_rows(pair, ask) if len(lags) > 1 else ladder_rows(pair, steps or STEPS, ask)
+        table += lag_rows(pair, ask) if len(lags) > 1 else ladder_rows(pair, steps or LADDER, ask)
         if by is not None and len(lags) == 1:
             table += level_rows(pair, by, ask)
     _adjust_p_values(table)

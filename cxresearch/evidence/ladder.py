@@ -26,16 +26,6 @@ from cxresearch.measures import MODELS
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
-STEPS = (
-    "crude",
-    "per_use",
-    "adjusted",
-    "within_segment",
-    "within_site_month",
-    "within_customer",
-    "reliable",
-    "all_customers",
-)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,17 @@ def test_the_commands_are_those_of_the_command_line(capsys: pytest.CaptureFixtur
     assert sorted(line.split()[1] for line in shown) == sorted(known)
 
 
+def test_the_targets_of_make_are_there() -> None:
+    """Every `make` command that README names is one that make knows."""
+    targets = sorted(set(re.findall(r"\bmake ([a-z-]+)", README)) - {"sure"})
+    assert {"report", "test", "lab", "test-all"} <= set(targets)
+    if shutil.which("make") is None:
+        pytest.skip("no make here")
+    for target in targets:
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
 def test_what_it_names_exists() -> None:
     """Files and folders that README names are there."""
     named = set(re.findall(r"`((?:cxresearch|notebooks|data|reports|tests)/[\w./]*)`", README)) | set(

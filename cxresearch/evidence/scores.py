@@ -11,7 +11,6 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from cxresearch.data import periods
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.moments import block_of, cluster_of
@@ -325,15 +324,3 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
         elif tip["estimate"] is not None:
             text += f". It is below {middle} already; the silent would have to score {number(-tip['estimate'], 1)} points higher for everybody together to stand there"
     return text + ".", f"{label} stands at {number(now['estimate'], 1)} among those who answered"
-
-
-def change_sentence(finding: Finding) -> str:
-    """What changed against the period before, or that nothing is told to have changed."""
-    for change in finding.rows(measure="difference", model="change"):
-        if change["conf_low"] is None:
-            return ""
-        before = periods.name(periods.index(change["term"]))
-        if change["conf_low"] <= 0 <= change["conf_high"]:
-            return f"No change told from zero since {before}: {written(change, n=False)}"
-        return f"{'Higher' if change['estimate'] > 0 else 'Lower'} than in {before} by {written(change, n=False)}"
-    return ""

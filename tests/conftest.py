@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reference_case import REFERENCE, Case, entries
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,3 +22,19 @@ def small_operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small_operator")
     simulate(folder, customers=2_000, months=24)
     return folder / "study.toml"
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder of numbers from R that is not part of the project."""
+    if not (REFERENCE / "index.json").is_file():
+        pytest.skip("no reference numbers here; CXRESEARCH_REFERENCE names their folder")
+    return REFERENCE
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest, reference: Path) -> Iterator[Case]:
+    """One case of the reference; a test must compare every part of it or have named it."""
+    made = Case(entries()[request.param])
+    yield made
+    assert made.forgotten() == [], "these parts are neither compared nor named as not built"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cxresearch.data.simulation import simulate as simulate
     from cxresearch.data.study import Study as Study
     from cxresearch.evidence.churn import explain_churn as explain_churn
+    from cxresearch.evidence.comparison import compare as compare
     from cxresearch.evidence.correlation import relate as relate
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
     from cxresearch.evidence.leavers import churn_rate as churn_rate
@@ -34,6 +35,7 @@ _HOMES = {
     "Study": "cxresearch.data.study",
     "charts": "cxresearch.charts",
     "churn_rate": "cxresearch.evidence.leavers",
+    "compare": "cxresearch.evidence.comparison",
     "explain_churn": "cxresearch.evidence.churn",
     "fit": "cxresearch.evidence.models",
     "judge": "cxresearch.claims",

@@ -63,7 +63,7 @@ class Finding:
 
     `answer` and `title` are worded no stronger than `design`. `table` has the columns `COLUMNS`, one row per
     estimate. `periods` says which report periods were used, `sample` what was left out and why, `labels` how terms are
-    spoken of.
+    spoken of. `kept` is private and never published: what `compare` needs of a row, by its `KEY`.
     Shown in a notebook it is its sentence and a small table; as data it is `FINDING_MIME`.
     """
 
@@ -80,6 +80,7 @@ class Finding:
     study: str = ""
     caveats: tuple[Caveat, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[tuple[Any, ...], Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
@@ -154,7 +155,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as plain data: what the report, the ledger and other tools read."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "kept"}
         fields["table"] = self.rows()
         fields["caveats"] = [dataclasses.asdict(caveat) for caveat in self.caveats]
         fields["labels"] = dict(self.labels)

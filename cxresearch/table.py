@@ -48,6 +48,7 @@ COLUMNS = (
     "effect",
     "effect_label",
 )
+KEY = ("outcome", "term", "group", "model", "measure")  # what tells the rows of a finding apart
 SUPPRESSED = (
     "estimate",
     "std_error",
@@ -74,7 +75,7 @@ def row(
     conf_level: float = 0.95,
     **numbers: Any,
 ) -> dict[str, Any]:
-    """One row of a Finding's table; numbers that are left out are null."""
+    """One row of a Finding's table; numbers that are left out are null. `kept` is private state, no column."""
     if measure not in MEASURES:
         raise ValueError(f"no measure {measure!r}; it is one of {', '.join(MEASURES)}")
     given: dict[str, Any] = dict.fromkeys(COLUMNS)
@@ -87,7 +88,7 @@ def row(
         unit=unit,
         conf_level=conf_level,
     )
-    unknown = sorted(set(numbers) - set(COLUMNS))
+    unknown = sorted(set(numbers) - {*COLUMNS, "kept"})
     if unknown:
         raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
     given.update(numbers)

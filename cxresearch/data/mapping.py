@@ -18,11 +18,14 @@ from cxresearch.data.terms import TABLES, nearest, table_terms
 from cxresearch.errors import UsageError
 from cxresearch.table import MIN_CELL
 
-LEVELS = {
+LEVELS = {  # what customers share, finest first; months share what happens to everybody in them
     "customer": "customer_id",
+    "account": "account_id",
     "household": "household_id",
     "site": "site_id",
+    "team": "team_id",
     "region": "region",
+    "period": "period",
 }
 CODES = (str, int, float)  # what a code for "no answer" can be
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

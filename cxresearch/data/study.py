@@ -62,7 +62,7 @@ class Study:
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
         self._engine, self._sources = engine, sources
-        self._many: bool | None = None
+        self._many: dict[str, bool] = {}
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
         for role in ROLES:
             setattr(self, role, self._role(role))
@@ -126,26 +126,31 @@ class Study:
         """The measure of service quality that is looked at first: of the network, else of the survey."""
         return next(iter(self.network + self.quality + self.rater), "availability")
 
-    def cluster(self) -> str:
-        """The column whose values are the clusters: the coarsest declared level that the study has.
+    def cluster(self, columns: Sequence[str] | None = None) -> str:
+        """The column whose values are the clusters: the coarsest declared level, of those that a table has.
 
         What neighbours share (a site's network) reaches every answer and every leaving through what they met, so
-        the coarsest declared level serves for all questions.
+        the coarsest declared level serves for all questions that know it; `columns` are those of the question's table.
         """
-        have = {name for source in self._sources.values() for name in source.values}
-        for level in sorted(self.levels, key=list(LEVELS).index, reverse=True):
+        have = {name for source in self._sources.values() for name in source.values} if columns is None else columns
+        for level in sorted(set(self.levels) - {"period"}, key=list(LEVELS).index, reverse=True):
             if LEVELS[level] in have:
                 return LEVELS[level]
         return "customer_id"
 
     @property
-    def many_clusters(self) -> bool:
-        """Whether there are so many clusters that blocks of them serve as well as each by itself."""
-        if self._many is None:
-            source = self._sources.get("panel") or self._sources["surveys"]
-            column = source.select([self.cluster()])[self.cluster()]
-            self._many = int(column.nunique().to_pyarrow().as_py()) > MANY_CLUSTERS
-        return self._many
+    def two_way(self) -> bool:
+        """Whether months share shocks, so that errors are clustered by period too."""
+        return "period" in self.levels
+
+    def many_clusters(self, column: str) -> bool:
+        """Whether there are so many clusters of a column that blocks of them serve as well as each by itself."""
+        if column not in self._many:
+            sources = [s for s in (self._sources.get("panel"), self._sources.get("surveys")) if s is not None]
+            source = next(s for s in sources if column in s.values)
+            distinct = source.select([column])[column].nunique()
+            self._many[column] = int(distinct.to_pyarrow().as_py()) > MANY_CLUSTERS
+        return self._many[column]
 
     @property
     def knows_silent(self) -> bool:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from cxresearch.evidence.blocks import Blocks, one_way
 from cxresearch.measures import MEASURES, Measure
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
+FEW = 20  # with fewer clusters in effect, their number counts and not how many there are by name
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A number and its values without each part (S,), kept so that it can be compared with another one exactly."""
+
+    full: float
+    blocks: Blocks
+    left_out: Array
 
 
 @dataclass(frozen=True)
 class Interval:
     """An estimate with standard error, degrees of freedom, two-sided interval and p-value against zero.
 
-    Numbers that do not exist (no variation, one block) are None, never NaN.
+    Numbers that do not exist (no variation, one block) are None, never NaN. `kept` is private state of a Finding.
     """
 
     estimate: float | None
@@ -30,6 +41,7 @@ class Interval:
     conf_low: float | None = None
     conf_high: float | None = None
     p_value: float | None = None
+    kept: Kept | None = field(default=None, compare=False, repr=False)
 
     def numbers(self) -> dict[str, Any]:
         """The interval as columns of a Finding."""
@@ -43,32 +55,36 @@ def _fisher(value: Array | float) -> Array:
     return np.arctanh(np.clip(value, -1 + 1e-15, 1 - 1e-15))
 
 
-def jackknife(full: float, left_out: Array, *, on: str | None = None, level: float = LEVEL) -> Interval:
-    """Interval of a smooth number from its values without one block each: t with B - 1 degrees of freedom.
+def jackknife(
+    full: float, left_out: Array, *, on: str | None = None, blocks: Blocks | None = None, level: float = LEVEL
+) -> Interval:
+    """Interval of a smooth number from its values without one part each: t with one degree less than there are blocks.
 
     `on` names the measure of the closed list on whose scale the interval is symmetric (Fisher's z for correlations,
-    the logit for shares). The standard error is on the own scale; the p-value is against a value of zero.
-    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 11; blocks are clusters.
+    the logit for shares). `blocks` says what the parts are (default: one block each). The standard error is on the own
+    scale; the p-value is against a value of zero. With fewer than 20 blocks in effect the degrees of freedom are theirs.
+    Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 11; Blocks.error for two ways.
     """
     values = np.asarray(left_out, dtype=float)
     if not math.isfinite(full):
         return NOTHING
-    if len(values) < 2 or not np.isfinite(values).all():
+    parts = blocks or one_way([""] * len(values), np.ones(len(values)))
+    if parts.fewest < 2 or not np.isfinite(values).all():
         return Interval(float(full))  # it hangs on one block, without which it does not exist
-    df = len(values) - 1
-    error = _jackknife_error(values)
+    kept = Kept(float(full), parts, values) if blocks is not None else None
+    df = parts.fewest - 1.0 if parts.effective >= FEW else max(parts.effective - 1.0, 1.0)
+    error = parts.error(values)
     half = float(stats.t.ppf(0.5 + level / 2, df))
     p_value = 2 * float(stats.t.sf(abs(full) / error, df)) if error > 0 else None
     scale = MEASURES[on] if on is not None else None
     if scale is None or not _inside(scale, full, values):
-        return Interval(float(full), error, float(df), full - half * error, full + half * error, p_value)
+        return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
     middle = scale.forward(full)
-    spread = _jackknife_error(np.array([scale.forward(v) for v in values]))
+    spread = parts.error(np.array([scale.forward(v) for v in values]))
     if scale.scale == "fisher_z" and spread > 0:
         p_value = 2 * float(stats.t.sf(abs(middle) / spread, df))
-    return Interval(
-        float(full), error, float(df), scale.back(middle - half * spread), scale.back(middle + half * spread), p_value
-    )
+    low, high = scale.back(middle - half * spread), scale.back(middle + half * spread)
+    return Interval(float(full), error, df, low, high, p_value, kept)
 
 
 def _inside(scale: Measure, full: float, values: Array) -> bool:
@@ -78,11 +94,6 @@ def _inside(scale: Measure, full: float, values: Array) -> bool:
         scale.scale, (-math.inf, math.inf)
     )
     return limits[0] < lowest and highest < limits[1]
-
-
-def _jackknife_error(values: Array) -> float:
-    blocks = len(values)
-    return math.sqrt((blocks - 1) / blocks * float(((values - values.mean()) ** 2).sum()))
 
 
 def pearson_interval(r: float, n: int, given: int = 0, level: float = LEVEL) -> Interval:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
+from cxresearch.evidence.blocks import Blocks, one_way, two_way
 
 Array = NDArray[np.float64]
 SAME = 1e-14  # a column whose values differ relatively by less is constant: the rest is rounding
@@ -25,9 +26,10 @@ NOISE = 1e-13  # a variance of standardised values below it is rounding, and wou
 class Spread:
     """Covariance matrices of some columns: of all rows, and of all but one block.
 
-    `full` is (p, p), `left_out` (B, p, p), both of columns that were shifted and divided by `scale` (p,);
-    `mean` (p,) and `mean_left_out` (B, p) are in own units. `n` counts the rows used, `rows`
-    those asked for, `clusters` the clusters; `independent` says that every row is a cluster of its own, so that textbook intervals hold.
+    `full` is (p, p), `left_out` (S, p, p), both of columns that were shifted and divided by `scale` (p,);
+    `mean` (p,) and `mean_left_out` (S, p) are in own units. `parts` says which rows each of the S lacks. `n` counts
+    the rows used, `rows` those asked for, `clusters` the clusters, which are values of the column `cluster`;
+    `independent` says that every row is a cluster of its own and months share nothing, so that textbook intervals hold.
     """
 
     columns: tuple[str, ...]
@@ -36,15 +38,17 @@ class Spread:
     mean: Array
     mean_left_out: Array
     scale: Array
+    parts: Blocks
     n: int
     clusters: int
+    cluster: str
     rows: int
     independent: bool
 
     @property
     def blocks(self) -> int:
         """How many blocks are left out in turn."""
-        return len(self.left_out)
+        return self.parts.ways[0]
 
     def resampled(self, draws: int, seed: int) -> Array:
         """Covariance matrices of bootstrap draws of blocks, (draws, p, p), each block's influence added up.
@@ -53,7 +57,7 @@ class Spread:
         """
         blocks = self.blocks
         picks = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=draws) - 1.0
-        influence = (blocks - 1) * (self.full - self.left_out)
+        influence = (blocks - 1) * (self.full - self.left_out[:blocks])
         return self.full + np.einsum("db,bij->dij", picks, influence) / blocks
 
     def of(self, columns: Sequence[str]) -> Spread:
@@ -80,24 +84,21 @@ def block_of(study: Study, table: ir.Table) -> ir.Value:
 
     Ids are hashed as text, the same on every engine. A row without a cluster is a cluster by its customer.
     """
-    return _block(cluster_of(study, table), study.many_clusters)
+    cluster = cluster_of(study, table)
+    return cluster.hexdigest("md5")[0:2] if study.many_clusters(study.cluster(table.columns)) else cluster
 
 
 def cluster_of(study: Study, table: ir.Table) -> ir.Value:
-    """The cluster of a row as text."""
-    column = study.cluster()
+    """The cluster of a row as text: the coarsest declared level that its table knows."""
+    column = study.cluster(table.columns)
     customer = table.customer_id.cast("string")
-    return ibis.coalesce(table[column].cast("string"), customer) if column in table.columns else customer
+    return customer if column == "customer_id" else ibis.coalesce(table[column].cast("string"), customer)
 
 
 def narrowed(study: Study, table: ir.Table, columns: Sequence[str]) -> ir.Table:
     """A table with only these columns and the ids: what an engine need not see costs nothing."""
-    ids = [c for c in ("customer_id", study.cluster()) if c in table.columns]
+    ids = ["customer_id", study.cluster(table.columns), *(["period"] if study.two_way else [])]
     return table.select(*dict.fromkeys([*ids, *columns]))
-
-
-def _block(cluster: ir.Value, many: bool) -> ir.Value:
-    return cluster.hexdigest("md5")[0:2] if many else cluster
 
 
 def moments(
@@ -115,19 +116,22 @@ def moments(
     across clusters, such as a segment.
     """
     names = list(dict.fromkeys(columns))
-    table = narrowed(study, table, [*names, *within, *([fixed] if fixed else [])])
+    table, both = narrowed(study, table, [*names, *within, *([fixed] if fixed else [])]), study.two_way
     complete = table.filter(*(table[c].notnull() for c in [*names, *([fixed] if fixed else [])]))
     asked, clusters, shift, scale = _first_look(study, table, complete, names)
     keys = {"cx_block": block_of(study, complete), "cx_cluster": cluster_of(study, complete)}
     if fixed is not None:
         keys["cx_fixed"] = complete[fixed].cast("string")
+    if both:
+        keys["cx_period"] = complete.period
     scaled = {f"z{i}": (complete[c] - float(shift[i])) / float(scale[i]) for i, c in enumerate(names)}
     cells = {f"c{i}": complete[c] for i, c in enumerate(within)}
     prepared = complete.select(**keys, **scaled, **cells)
-    summed = _summed(prepared, len(names), sorted(cells), fixed is not None)
-    spread = _spread(tuple(names), summed.to_pyarrow().to_pydict(), shift, scale, fixed is not None)
-    alone = clusters == spread.n and not within and fixed is None
-    return replace(spread, clusters=clusters, rows=asked, independent=alone)
+    by: list[str] = [k for k in ("cx_block", "cx_period", "cx_fixed") if k in keys]
+    summed = _summed(prepared, len(names), sorted(cells), by).order_by(by)
+    spread = _spread(tuple(names), summed.to_pyarrow().to_pydict(), shift, scale)
+    alone = clusters == spread.n and not within and fixed is None and len(spread.parts.ways) == 1
+    return replace(spread, clusters=clusters, cluster=study.cluster(table.columns), rows=asked, independent=alone)
 
 
 def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[str]) -> tuple[int, int, Array, Array]:
@@ -153,47 +157,66 @@ def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[s
     return int(got["asked"]), int(got["clusters"]), shift, scale
 
 
-def _summed(table: ir.Table, p: int, cells: list[str], fixed: bool) -> ir.Table:
-    """One row per block (and level of the fixed column): n, sums, sums of products, clusters."""
+def _summed(table: ir.Table, p: int, cells: list[str], by: list[str]) -> ir.Table:
+    """One row per block (and period, and level of the fixed column): n, sums, sums of products."""
     pairs = [(i, j) for i in range(p) for j in range(i, p)]
-    keys = ["cx_block", *(["cx_fixed"] if fixed else [])]
 
     def sums(of: ir.Table) -> dict[str, ir.Value]:
         firsts: dict[str, ir.Value] = {f"a{i}": of[f"z{i}"].sum() for i in range(p)}
         return firsts | {f"b{i}_{j}": (of[f"z{i}"] * of[f"z{j}"]).sum() for i, j in pairs}
 
     if not cells:
-        return table.group_by(keys).aggregate(n=table.count(), **sums(table)).order_by(keys)
-    inner = table.group_by([*keys, "cx_cluster", *cells]).aggregate(n=table.count(), **sums(table))
+        return table.group_by(by).aggregate(n=table.count(), **sums(table))
+    if "cx_period" in by:
+        # rows of one cell lie in several periods, so each is centred by itself
+        window = ibis.window(group_by=[table[k] for k in ("cx_cluster", *cells)])
+        centred = table.mutate(
+            cx_rows=table.count().over(window),
+            **{f"z{i}": table[f"z{i}"] - table[f"z{i}"].mean().over(window) for i in range(p)},
+        )
+        centred = centred.filter(centred.cx_rows >= 2)
+        return centred.group_by(by).aggregate(n=centred.count(), **sums(centred))
+    inner = table.group_by([*by, "cx_cluster", *cells]).aggregate(n=table.count(), **sums(table))
     inner = inner.filter(inner.n >= 2)
-    centred = {f"b{i}_{j}": (inner[f"b{i}_{j}"] - inner[f"a{i}"] * inner[f"a{j}"] / inner.n).sum() for i, j in pairs}
+    products = {f"b{i}_{j}": (inner[f"b{i}_{j}"] - inner[f"a{i}"] * inner[f"a{j}"] / inner.n).sum() for i, j in pairs}
     zero = {f"a{i}": inner[f"a{i}"].sum() * 0.0 for i in range(p)}
-    return inner.group_by(keys).aggregate(n=inner.n.sum(), **zero, **centred).order_by(keys)
+    return inner.group_by(by).aggregate(n=inner.n.sum(), **zero, **products)
 
 
-def _spread(names: tuple[str, ...], got: dict[str, list], shift: Array, scale: Array, fixed: bool) -> Spread:
+def _spread(names: tuple[str, ...], got: dict[str, list], shift: Array, scale: Array) -> Spread:
     p = len(names)
-    blocks = sorted(set(got["cx_block"]))
-    levels = sorted(set(got["cx_fixed"])) if fixed else [""]
-    n = np.zeros((len(levels), len(blocks)))
-    first = np.zeros((len(levels), len(blocks), p))
-    second = np.zeros((len(levels), len(blocks), p, p))
-    b = np.array([blocks.index(x) for x in got["cx_block"]], dtype=int)
-    g = np.array([levels.index(x) for x in got["cx_fixed"]] if fixed else np.zeros(len(b)), dtype=int)
-    n[g, b] = got["n"]
-    for i in range(p):
-        first[g, b, i] = got[f"a{i}"]
-        for j in range(i, p):
-            second[g, b, i, j] = second[g, b, j, i] = np.asarray(got[f"b{i}_{j}"], dtype=float)
-    full = _covariance(n.sum(1), first.sum(1), second.sum(1))
-    left_out = _covariance(
-        n.sum(1, keepdims=True) - n, first.sum(1, keepdims=True) - first, second.sum(1, keepdims=True) - second
+    (blocks, b), (levels, g), (periods, t) = (
+        _numbered(got.get(k, [""] * len(got["n"]))) for k in ("cx_block", "cx_fixed", "cx_period")
     )
-    totals, sums = n.sum(0), first.sum(0)
+    n = np.zeros((len(levels), len(blocks), len(periods)))
+    first = np.zeros((*n.shape, p))
+    second = np.zeros((*n.shape, p, p))
+    n[g, b, t] = got["n"]
+    for i in range(p):
+        first[g, b, t, i] = got[f"a{i}"]
+        for j in range(i, p):
+            second[g, b, t, i, j] = second[g, b, t, j, i] = np.asarray(got[f"b{i}_{j}"], dtype=float)
+    parts, there = one_way(blocks, n.sum((0, 2))), None
+    if len(periods) > 1:
+        parts, there = two_way(blocks, periods, n.sum(0))
+
+    def without(values: Array) -> Array:
+        """The sums over all rows but those of each part, (levels, S, …)."""
+        by_part = [values.sum(2)] if there is None else [values.sum(2), values.sum(1), values[:, there]]
+        return values.sum((1, 2))[:, None] - np.concatenate(by_part, axis=1)
+
+    full = _covariance(n.sum((1, 2)), first.sum((1, 2)), second.sum((1, 2)))
+    left_out = _covariance(without(n), without(first), without(second))
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = shift + scale * sums.sum(0) / totals.sum()
-        mean_left_out = shift + scale * (sums.sum(0) - sums) / (totals.sum() - totals)[:, None]
-    return Spread(names, full, left_out, mean, mean_left_out, scale, int(n.sum()), 0, 0, False)
+        mean = shift + scale * first.sum((0, 1, 2)) / n.sum()
+        mean_left_out = shift + scale * without(first).sum(0) / without(n).sum(0)[:, None]
+    return Spread(names, full, left_out, mean, mean_left_out, scale, parts, int(n.sum()), 0, "", 0, False)
+
+
+def _numbered(labels: list[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """Distinct labels in order, and the number of each."""
+    distinct, index = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    return distinct.tolist(), index
 
 
 def _covariance(n: Array, first: Array, second: Array) -> Array:

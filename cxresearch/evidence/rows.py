@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
+from cxresearch.evidence.blocks import Members, members
 from cxresearch.evidence.moments import block_of, cluster_of, narrowed
 
 CAP = 1_000_000
@@ -18,11 +19,14 @@ CAP = 1_000_000
 
 @dataclass(frozen=True)
 class Rows:
-    """Complete rows of some columns: values (n, p), block and cluster numbers (n,), and what was left out."""
+    """Complete rows of some columns: values (n, p), which part each row is left out with, cluster numbers (n,).
+
+    `asked` counts the rows asked for; `sampled` says that whole customers were sampled.
+    """
 
     columns: tuple[str, ...]
     values: NDArray[np.float64]
-    blocks: NDArray[np.intp]
+    members: Members
     clusters: NDArray[np.intp]
     asked: int
     sampled: bool
@@ -33,14 +37,19 @@ class Rows:
         return len(self.values)
 
     @property
+    def blocks(self) -> NDArray[np.intp]:
+        """The block of each row, (n,)."""
+        return self.members.of_row[0]
+
+    @property
     def cluster_count(self) -> int:
         """How many clusters."""
         return int(self.clusters.max()) + 1 if self.n else 0
 
     @property
     def independent(self) -> bool:
-        """Whether every row is a cluster of its own."""
-        return self.cluster_count == self.n
+        """Whether every row is a cluster of its own and months share nothing."""
+        return self.cluster_count == self.n and len(self.members.of_row) == 1
 
     def of(self, name: str) -> NDArray[np.float64]:
         """One column."""
@@ -58,13 +67,17 @@ def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
     if sampled:
         share = min(int(65536 * CAP / whole), 65535)
         complete = complete.filter(complete.customer_id.hexdigest("md5")[0:4] < f"{share:04x}")
-    keyed = complete.select(*names, cx_block=block_of(study, complete), cx_cluster=cluster_of(study, complete))
-    got = keyed.to_pyarrow()
+    keys = {"cx_block": block_of(study, complete), "cx_cluster": cluster_of(study, complete)}
+    if study.two_way:
+        keys["cx_period"] = complete.period
+    got = complete.select(*names, **keys).to_pyarrow()
     values = np.column_stack([got[c].to_numpy(zero_copy_only=False).astype(float) for c in names])
-    clusters, blocks = (_numbered(got[c]) for c in ("cx_cluster", "cx_block"))
-    return Rows(tuple(names), values, blocks, clusters, asked, sampled)
+    numbered = {key: _numbered(got[key]) for key in keys}
+    parts = members(*numbered["cx_block"], *numbered.get("cx_period", ((), None)))
+    return Rows(tuple(names), values, parts, numbered["cx_cluster"][1], asked, sampled)
 
 
-def _numbered(labels: pa.ChunkedArray) -> NDArray[np.intp]:
-    """Labels as numbers from 0, by first appearance."""
-    return labels.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.intp)
+def _numbered(labels: pa.ChunkedArray) -> tuple[list[str], NDArray[np.intp]]:
+    """Distinct labels by first appearance, and the number of each row's."""
+    found = labels.combine_chunks().dictionary_encode()
+    return found.dictionary.to_pylist(), found.indices.to_numpy(zero_copy_only=False).astype(np.intp)

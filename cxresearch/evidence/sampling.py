@@ -9,7 +9,7 @@ from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME, Role
 from cxresearch.evidence.moments import Spread
 from cxresearch.finding import Caveat, Finding
-from cxresearch.table import tidy
+from cxresearch.table import KEY, tidy
 
 FEW_CLUSTERS = 20
 
@@ -18,7 +18,13 @@ def finding(
     study: Study, rows: Iterable[Mapping[str, Any]], *, caveats: Iterable[Caveat] = (), answer: str = "", **fields: Any
 ) -> Finding:
     """A finding of a study: its table made tidy, small groups suppressed, labels and the study's own caveats added."""
+    rows = list(rows)
     table = tidy(rows, study.min_cell)
+    kept = {
+        tuple(given.get(name) for name in KEY): given["kept"]
+        for given, shown in zip(rows, table["estimate"].notna(), strict=True)
+        if shown and given.get("kept") is not None
+    }
     names = {name for column in ("outcome", "term") for name in table[column].dropna()}
     names |= {group.partition("=")[0] for group in table["group"]}
     given = {
@@ -28,7 +34,7 @@ def finding(
         "study": study.name,
         "labels": {name: BY_NAME[name].label for name in sorted(names) if name in BY_NAME},
     }
-    return Finding(table=table, answer=answer, caveats=once([*study.caveats(), *caveats]), **given | fields)
+    return Finding(table=table, kept=kept, answer=answer, caveats=once([*study.caveats(), *caveats]), **given | fields)
 
 
 def once(caveats: Iterable[Caveat]) -> tuple[Caveat, ...]:

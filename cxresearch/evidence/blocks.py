@@ -74,6 +74,13 @@ def two_way(labels: Sequence[str], periods: Sequence[str], sizes: Array) -> tupl
     return Blocks(every, np.concatenate([sizes.sum(1), sizes.sum(0), sizes[there]]), ways), there
 
 
+def by_part(values: Array, there: NDArray[np.bool_] | None) -> Array:
+    """Sums of the cells of blocks and periods (B, T, …) for each part (S, …): blocks, then periods and cells if two-way."""
+    if there is None:
+        return values.sum(1)
+    return np.concatenate([values.sum(1), values.sum(0), values[there]])
+
+
 @dataclass(frozen=True)
 class Members:
     """Which part each row (n,) belongs to: its block, and two-way also its period and its cell."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
-from cxresearch.evidence.blocks import Blocks, one_way, two_way
+from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 
 Array = NDArray[np.float64]
 SAME = 1e-14  # a column whose values differ relatively by less is constant: the rest is rounding
@@ -202,8 +202,7 @@ def _spread(names: tuple[str, ...], got: dict[str, list], shift: Array, scale: A
 
     def without(values: Array) -> Array:
         """The sums over all rows but those of each part, (levels, S, …)."""
-        by_part = [values.sum(2)] if there is None else [values.sum(2), values.sum(1), values[:, there]]
-        return values.sum((1, 2))[:, None] - np.concatenate(by_part, axis=1)
+        return values.sum((1, 2))[:, None] - np.stack([by_part(level, there) for level in values])
 
     full = _covariance(n.sum((1, 2)), first.sum((1, 2)), second.sum((1, 2)))
     left_out = _covariance(without(n), without(first), without(second))

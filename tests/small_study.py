@@ -23,6 +23,7 @@ def study_of(
     segment: str = "all",
     window: int = 12,
     policy: str = "",
+    period: str = "latest",
 ) -> Study:
     """The study of one or two frames, written to a folder.
 
@@ -40,4 +41,4 @@ def study_of(
         if columns:
             lines += [f"[tables.{name}.columns]", *(f"{term} = {own}" for term, own in columns.items())]
     (folder / "small.toml").write_text("\n".join(lines), encoding="utf-8")
-    return open_study(str(folder / "small.toml"), segment=segment, window=window)
+    return open_study(str(folder / "small.toml"), period=period, segment=segment, window=window)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,8 +127,9 @@ def _interval(spread: Spread, estimator: Callable[[Array], Array], given: int = 
     """Interval of a correlation of moments: textbook where rows are independent, else jackknife."""
     r = float(estimator(spread.full)) if spread.n > 2 else math.nan
     if spread.independent:
-        return inference.pearson_interval(r, spread.n, given)
-    return inference.jackknife(r, estimator(spread.left_out), on="r")
+        textbook = inference.pearson_interval(r, spread.n, given)
+        return replace(textbook, kept=inference.jackknife(r, estimator(spread.left_out), blocks=spread.parts).kept)
+    return inference.jackknife(r, estimator(spread.left_out), on="r", blocks=spread.parts)
 
 
 def _rank_interval(found: Rows, estimator: Callable[[Array], Array], given: int) -> Interval:
@@ -235,7 +236,7 @@ def _reliable(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
             MODELS["reliable"], "the corrected correlation lies outside -1 to 1: reliability is too low to correct by"
         )
         return []
-    interval = inference.jackknife(r, estimator(spread.left_out), on="r")
+    interval = inference.jackknife(r, estimator(spread.left_out), on="r", blocks=spread.parts)
     if spread.independent:
         interval = _stretched(inference.pearson_interval(float(pearson(spread.full, 0, 1)), spread.n), r)
     return [_row(pair, "reliable", "r", interval, spread.n, spread.clusters)]

@@ -1,0 +1,1 @@
+"""What the same question costs here and with the usual tools: CPU seconds and memory of whole processes."""

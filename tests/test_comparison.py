@@ -1,0 +1,139 @@
+"""Two findings compared, and errors counted two ways: R left out and counted again what ours come to by blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import witnesses
+from small_study import study_of
+
+import cxresearch as cx
+from cxresearch.data.study import Study
+from cxresearch.evidence.blocks import one_way
+
+SURVEY = ["sat1", "sat2", "sat3", "recommend"]
+WITNESS = witnesses.witness("blocks")
+
+
+def opened(folder: Path, *, levels: tuple[str, ...] = ("customer", "site"), **options: Any) -> Study:
+    frame = witnesses.table()
+    folder.mkdir(exist_ok=True)
+    return study_of(
+        folder,
+        panel=frame.drop(columns=SURVEY),
+        surveys=frame[["customer_id", "period", *SURVEY]],
+        levels=levels,
+        **options,
+    )
+
+
+def related(study: Study, term: str = "retainability") -> cx.Finding:
+    return cx.relate(study, "satisfaction", term, steps=["crude"], method=["pearson"])
+
+
+def agrees(name: str, record: dict[str, Any]) -> None:
+    for key, want in WITNESS[name].items():
+        assert record[key] == pytest.approx(want, rel=witnesses.EXACT), f"{name} {key}"
+
+
+@pytest.mark.parametrize("name, term", [("two_way_r", "retainability"), ("two_way_error_of_waits", "wait_s")])
+def test_errors_count_sites_and_months(name: str, term: str, tmp_path: Path) -> None:
+    """Where months are declared as a level the error counts what sites share and what months share."""
+    agrees(name, related(opened(tmp_path, levels=("customer", "site", "period")), term).one())
+
+
+def test_segments_that_share_sites(tmp_path: Path) -> None:
+    """The difference between two segments has the error that leaving each site out of both gives."""
+    high, mass = (related(opened(tmp_path / s, segment=s)) for s in ("high", "mass"))
+    agrees("high_against_mass", cx.compare(high, mass).one())
+
+
+def test_months_that_share_customers(tmp_path: Path) -> None:
+    """The difference between two months has the error that leaving each site out of both gives."""
+    frame = witnesses.table()
+    findings = []
+    for month in ("2026-10", "2026-09"):
+        (tmp_path / month).mkdir()
+        now = frame[frame.period == month]
+        study = study_of(
+            tmp_path / month, panel=now.drop(columns=SURVEY), surveys=now[["customer_id", "period", *SURVEY]],
+            levels=("customer", "site"), window=1, period=month,
+        )  # fmt: skip
+        findings.append(related(study))
+    compared = cx.compare(*findings)
+    agrees("october_against_september", compared.one())
+    assert compared.one()["effect"] == findings[1].one()["estimate"]
+    assert "2026-10 against 2026-09" in compared.periods.replace("2026-10 to ", "").replace("2026-09 to ", "")
+
+
+def test_a_finding_against_itself_differs_by_nothing(tmp_path: Path) -> None:
+    """The same customers in both: the difference is zero without error, so nothing is told from zero."""
+    found = related(opened(tmp_path))
+    record = cx.compare(found, found).one()
+    assert (record["estimate"], record["std_error"]) == (0, 0)
+    assert record["p_value"] is None
+
+
+def test_numbers_without_blocks_are_shown_but_not_tested(tmp_path: Path) -> None:
+    """Where a number was not made from blocks its difference has no interval and says so."""
+    found = related(opened(tmp_path))
+    bare = cx.Finding.from_json(found.to_json())
+    compared = cx.compare(found, bare)
+    assert compared.one()["std_error"] is None
+    assert "not tested" in compared.one()["effect_label"]
+    assert [c.code for c in compared.caveats][-1] == "not-tested"
+
+
+def test_findings_of_different_questions_have_nothing_to_compare(tmp_path: Path) -> None:
+    """Two findings without a common number are not estimable together, and the answer says why."""
+    study = opened(tmp_path)
+    compared = cx.compare(related(study), related(study, "wait_s"))
+    assert not compared.estimable
+    assert compared.answer == "Not estimable: no number stands in both findings."
+
+
+def test_what_is_kept_is_never_published(tmp_path: Path) -> None:
+    """Values without single sites stay private: neither data nor text nor the page of a finding has them."""
+    found = related(opened(tmp_path))
+    assert found.kept
+    assert "kept" not in found.to_json()
+
+
+def test_unequal_blocks_count_for_fewer() -> None:
+    """One block with half of all rows makes ten blocks tell as much as about three and a half."""
+    sizes = np.array([90.0] + [10.0] * 9)
+    assert one_way([""] * 10, sizes).effective == pytest.approx(180**2 / (90**2 + 9 * 100))
+
+
+def test_customers_of_two_months_are_not_counted_twice(tmp_path: Path) -> None:
+    """The same customers with lasting traits in both months: the difference has a smaller error than if they were others."""
+    dice = np.random.default_rng(5)
+    trait = dice.normal(size=(2, 1500))
+    findings = []
+    for month in ("2026-09", "2026-10"):
+        values = trait + 0.3 * dice.normal(size=trait.shape)
+        frame = pd.DataFrame({"customer_id": [f"c{i}" for i in range(1500)], "period": month})
+        frame["revenue"], frame["margin"] = values[0], values[0] + values[1]
+        (tmp_path / month).mkdir()
+        findings.append(
+            cx.relate(
+                study_of(tmp_path / month, panel=frame, window=1, period=month),
+                "revenue",
+                "margin",
+                steps=["crude"],
+                method=["pearson"],
+            )
+        )
+    before, now = findings
+    apart = np.hypot(now.one()["std_error"], before.one()["std_error"])
+    assert cx.compare(now, before).one()["std_error"] < 0.7 * apart
+
+
+@pytest.mark.slow
+def test_r_still_says_so(tmp_path: Path) -> None:
+    """The script beside the numbers gives them again."""
+    witnesses.says_again("blocks", tmp_path / "again.json")

@@ -63,6 +63,7 @@ class Study:
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
         self._engine, self._sources = engine, sources
         self._many: dict[str, bool] = {}
+        self._most_rows: int | None = None
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
         for role in ROLES:
             setattr(self, role, self._role(role))
@@ -142,6 +143,17 @@ class Study:
     def two_way(self) -> bool:
         """Whether months share shocks, so that errors are clustered by period too."""
         return "period" in self.levels
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows the largest table has."""
+        if self._most_rows is None:
+            self._most_rows = max(int(s.table.count().to_pyarrow().as_py()) for s in self._sources.values())
+        return self._most_rows
+
+    def is_unit(self, table: ir.Table) -> bool:
+        """Whether a table is one that many questions share: panel rows, or answers with their panel rows."""
+        return any(table.op() is unit.op() for unit in self._units.values())
 
     def many_clusters(self, column: str) -> bool:
         """Whether there are so many clusters of a column that blocks of them serve as well as each by itself."""

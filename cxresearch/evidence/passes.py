@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 from cxresearch.evidence.logistic import fit_logit
-from cxresearch.evidence.moments import block_of, cluster_of, narrowed
+from cxresearch.evidence.sums import block_of, cluster_of, narrowed
 
 Array = NDArray[np.float64]
 STEPS, CLOSE = 20, 1e-9

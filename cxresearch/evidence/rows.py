@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
-from cxresearch.evidence.moments import block_of, cluster_of, narrowed
+from cxresearch.evidence.held import Held, held
+from cxresearch.evidence.sums import block_of, cluster_of, narrowed
 
 CAP = 1_000_000
 
@@ -59,6 +60,9 @@ class Rows:
 def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
     """The complete rows of columns. Beyond the cap whole customers are sampled by the md5 of their id."""
     names = list(dict.fromkeys(columns))
+    small = held(study, table, names)
+    if small is not None:
+        return _rows_of(small, names)
     table = narrowed(study, table, names)
     complete = table.filter(*(table[c].notnull() for c in names))
     counted = complete.aggregate(complete=complete.count()).mutate(asked=table.count().as_scalar())
@@ -75,6 +79,14 @@ def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
     numbered = {key: _numbered(got[key]) for key in keys}
     parts = members(*numbered["cx_block"], *numbered.get("cx_period", ((), None)))
     return Rows(tuple(names), values, parts, numbered["cx_cluster"][1], asked, sampled)
+
+
+def _rows_of(table: Held, names: list[str]) -> Rows:
+    values = np.column_stack([table.number(name) for name in names])
+    keep = np.asarray(np.isfinite(values).all(1))
+    period = table.among(table.period, keep) if table.two_way else ((), None)
+    parts = members(*table.among(table.block, keep), *period)
+    return Rows(tuple(names), values[keep], parts, table.among(table.cluster, keep)[1], table.n, False)
 
 
 def _numbered(labels: pa.ChunkedArray) -> tuple[list[str], NDArray[np.intp]]:

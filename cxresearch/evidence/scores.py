@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
-from cxresearch.evidence.moments import block_of, cluster_of
+from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row

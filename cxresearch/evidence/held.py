@@ -1,0 +1,103 @@
+"""Held: a table that is small enough to be fetched once, as arrays; larger ones are summed where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from cxresearch.data.study import Study
+
+Array = NDArray[np.float64]
+Codes = tuple[list[str], NDArray[np.intp]]
+MOST_ROWS = 500_000  # of the largest table of a study: beyond it nothing is held
+MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
+_KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
+
+
+class Held:
+    """The rows of a table in memory: columns as numbers (null is NaN) or as labels with the number of each row's."""
+
+    def __init__(self, study: Study, rows: pa.Table) -> None:
+        self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way
+        self._cluster = study.cluster(rows.column_names)
+        self._many = study.many_clusters(self._cluster)
+        self._numbers: dict[str, Array] = {}
+        self._texts: dict[str, Codes] = {}
+
+    def number(self, name: str) -> Array:
+        """A column as numbers, NaN where null."""
+        if name not in self._numbers:
+            self._numbers[name] = pc.cast(self._rows[name], pa.float64()).to_numpy()
+        return self._numbers[name]
+
+    def text(self, name: str) -> Codes:
+        """The labels of a column, and the number of each row's; -1 where null."""
+        if name not in self._texts:
+            self._texts[name] = _encoded(pc.cast(self._rows[name], pa.string()))
+        return self._texts[name]
+
+    @cached_property
+    def cluster(self) -> Codes:
+        """The cluster of each row; a row without one is a cluster by its customer."""
+        customer = pc.cast(self._rows["customer_id"], pa.string())
+        if self._cluster == "customer_id":
+            return self.text("customer_id")
+        return _encoded(pc.coalesce(pc.cast(self._rows[self._cluster], pa.string()), customer))
+
+    @cached_property
+    def block(self) -> Codes:
+        """The block of each row: its cluster, or where there are many the first two hex digits of the md5 of its id."""
+        labels, index = self.cluster
+        if not self._many:
+            return labels, index
+        digits = [hashlib.md5(label.encode(), usedforsecurity=False).hexdigest()[:2] for label in labels]
+        blocks, of_label = np.unique(np.array(digits, dtype=str), return_inverse=True)
+        return blocks.tolist(), of_label[index].astype(np.intp)
+
+    @property
+    def period(self) -> Codes:
+        """The period of each row."""
+        return self.text("period")
+
+    @staticmethod
+    def among(codes: Codes, *keep: NDArray[np.bool_]) -> Codes:
+        """The labels that stand in the rows that are kept (by one condition after the other), in order, and their numbers."""
+        labels, index = codes
+        for rows in keep:
+            index = index[rows]
+        used, numbered = np.unique(index, return_inverse=True)
+        order = np.argsort(np.array([labels[i] for i in used], dtype=str), kind="stable")
+        place = np.empty(len(order), dtype=np.intp)
+        place[order] = np.arange(len(order))
+        return [labels[used[i]] for i in order], place[numbered]
+
+
+def held(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
+    """The rows of a table that have these columns, fetched when first asked for; None where the study is too large."""
+    if study.most_rows > MOST_ROWS:
+        return None
+    kept = _KEPT.setdefault(study, {})
+    key = table.op()
+    if key in kept and set(columns) <= set(kept[key]._rows.column_names):
+        return kept[key]
+    ids = ["customer_id", "period", study.cluster(table.columns)]
+    before = kept[key]._rows.column_names if key in kept else []
+    wanted = table.columns if study.is_unit(table) else dict.fromkeys([*before, *ids, *columns])
+    while len(kept) >= MOST_TABLES:
+        kept.pop(next(iter(kept)))
+    kept[key] = Held(study, table.select(*(c for c in wanted if c in table.columns)).to_pyarrow())
+    return kept[key]
+
+
+def _encoded(values: pa.ChunkedArray) -> Codes:
+    found = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
+    return found.dictionary.to_pylist(), found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)

@@ -1,0 +1,196 @@
+"""Sums: per block, period and level the count, sums and products of standardised columns, from memory or by the engine.
+
+A small table is fetched once and held; a large one is never fetched: the engine sums where the data lives, and memory
+is flat in rows. Both give the same sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
+
+from cxresearch.data.study import Study
+from cxresearch.evidence.held import Held
+
+Array = NDArray[np.float64]
+SAME = 1e-14  # a column whose values differ relatively by less is constant: the rest is rounding
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the complete rows of p columns, in cells of L levels, B blocks and T periods.
+
+    `n` (L, B, T), `first` (L, B, T, p), `second` (L, B, T, p, p) are of columns shifted by `shift` and divided by
+    `scale` (p,). `asked` counts the rows before those with a gap were left out, `clusters` the clusters of the rest.
+    """
+
+    blocks: tuple[str, ...]
+    periods: tuple[str, ...]
+    n: Array
+    first: Array
+    second: Array
+    shift: Array
+    scale: Array
+    asked: int
+    clusters: int
+
+
+def block_of(study: Study, table: ir.Table) -> ir.Value:
+    """The block of a row: its cluster, or where there are many the first two hex digits of the md5 of its id.
+
+    Ids are hashed as text, the same on every engine. A row without a cluster is a cluster by its customer.
+    """
+    cluster = cluster_of(study, table)
+    return cluster.hexdigest("md5")[0:2] if study.many_clusters(study.cluster(table.columns)) else cluster
+
+
+def cluster_of(study: Study, table: ir.Table) -> ir.Value:
+    """The cluster of a row as text: the coarsest declared level that its table knows."""
+    column = study.cluster(table.columns)
+    customer = table.customer_id.cast("string")
+    return customer if column == "customer_id" else ibis.coalesce(table[column].cast("string"), customer)
+
+
+def narrowed(study: Study, table: ir.Table, columns: Sequence[str]) -> ir.Table:
+    """A table with only these columns and the ids: what an engine need not see costs nothing."""
+    ids = ["customer_id", study.cluster(table.columns), *(["period"] if study.two_way else [])]
+    return table.select(*dict.fromkeys([*ids, *columns]))
+
+
+def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequence[str], fixed: str | None) -> Sums:
+    """The sums made where the data lives: one look at mean and spread, one pass over the products."""
+    table = narrowed(study, table, [*names, *within, *([fixed] if fixed else [])])
+    complete = table.filter(*(table[c].notnull() for c in [*names, *([fixed] if fixed else [])]))
+    asked, clusters, shift, scale = _first_look(study, table, complete, names)
+    keys = {"cx_block": block_of(study, complete), "cx_cluster": cluster_of(study, complete)}
+    if fixed is not None:
+        keys["cx_fixed"] = complete[fixed].cast("string")
+    if study.two_way:
+        keys["cx_period"] = complete.period
+    scaled = {f"z{i}": (complete[c] - float(shift[i])) / float(scale[i]) for i, c in enumerate(names)}
+    cells = {f"c{i}": complete[c] for i, c in enumerate(within)}
+    prepared = complete.select(**keys, **scaled, **cells)
+    by: list[str] = [k for k in ("cx_block", "cx_period", "cx_fixed") if k in keys]
+    got = _summed(prepared, len(names), sorted(cells), by).order_by(by).to_pyarrow().to_pydict()
+    (blocks, b), (levels, g), (periods, t) = (
+        _numbered(got.get(k, [""] * len(got["n"]))) for k in ("cx_block", "cx_fixed", "cx_period")
+    )
+    p, shape = len(names), (len(levels) or 1, len(blocks), len(periods) or 1)
+    n, first, second = np.zeros(shape), np.zeros((*shape, p)), np.zeros((*shape, p, p))
+    n[g, b, t] = got["n"]
+    for i in range(p):
+        first[g, b, t, i] = got[f"a{i}"]
+        for j in range(i, p):
+            second[g, b, t, i, j] = second[g, b, t, j, i] = np.asarray(got[f"b{i}_{j}"], dtype=float)
+    return Sums(tuple(blocks), tuple(periods), n, first, second, shift, scale, asked, clusters)
+
+
+def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[str]) -> tuple[int, int, Array, Array]:
+    """Rows asked for, clusters, and mean and standard deviation of each column.
+
+    Sums of products about the means lose no digits; any value near the mean serves. A constant column is moved to
+    zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
+    """
+    looked = complete.aggregate(
+        clusters=cluster_of(study, complete).nunique(),
+        **{f"m{i}": complete[c].mean() for i, c in enumerate(names)},
+        **{f"s{i}": complete[c].std() for i, c in enumerate(names)},
+        **{f"l{i}": complete[c].min() for i, c in enumerate(names)},
+        **{f"h{i}": complete[c].max() for i, c in enumerate(names)},
+    )
+    looked = looked.mutate(asked=table.count().as_scalar())
+    got = looked.to_pyarrow().to_pylist()[0]
+    mean, spread, low, high = (
+        np.array([got[f"{k}{i}"] or 0.0 for i in range(len(names))], dtype=float) for k in "mslh"
+    )
+    varies = high - low > SAME * np.maximum(np.abs(low), np.abs(high))
+    shift, scale = np.where(varies, mean, low), np.where(varies & (spread > 0), spread, 1.0)
+    return int(got["asked"]), int(got["clusters"]), shift, scale
+
+
+def _summed(table: ir.Table, p: int, cells: list[str], by: list[str]) -> ir.Table:
+    """One row per block (and period, and level of the fixed column): n, sums, sums of products."""
+    pairs = [(i, j) for i in range(p) for j in range(i, p)]
+
+    def sums(of: ir.Table) -> dict[str, ir.Value]:
+        firsts: dict[str, ir.Value] = {f"a{i}": of[f"z{i}"].sum() for i in range(p)}
+        return firsts | {f"b{i}_{j}": (of[f"z{i}"] * of[f"z{j}"]).sum() for i, j in pairs}
+
+    if not cells:
+        return table.group_by(by).aggregate(n=table.count(), **sums(table))
+    if "cx_period" in by:
+        # rows of one cell lie in several periods, so each is centred by itself
+        window = ibis.window(group_by=[table[k] for k in ("cx_cluster", *cells)])
+        centred = table.mutate(
+            cx_rows=table.count().over(window),
+            **{f"z{i}": table[f"z{i}"] - table[f"z{i}"].mean().over(window) for i in range(p)},
+        )
+        centred = centred.filter(centred.cx_rows >= 2)
+        return centred.group_by(by).aggregate(n=centred.count(), **sums(centred))
+    inner = table.group_by([*by, "cx_cluster", *cells]).aggregate(n=table.count(), **sums(table))
+    inner = inner.filter(inner.n >= 2)
+    products = {f"b{i}_{j}": (inner[f"b{i}_{j}"] - inner[f"a{i}"] * inner[f"a{j}"] / inner.n).sum() for i, j in pairs}
+    zero = {f"a{i}": inner[f"a{i}"].sum() * 0.0 for i in range(p)}
+    return inner.group_by(by).aggregate(n=inner.n.sum(), **zero, **products)
+
+
+def _numbered(labels: list[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """Distinct labels in order, and the number of each."""
+    distinct, index = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    return distinct.tolist(), index
+
+
+def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: str | None) -> Sums:
+    """The same sums of a table that is held."""
+    values = np.column_stack([held.number(name) for name in names])
+    keep = np.asarray(np.isfinite(values).all(1))
+    if fixed:
+        keep &= held.text(fixed)[1] >= 0
+    values, (_, cluster) = values[keep], held.among(held.cluster, keep)
+    low, high = (values.min(0), values.max(0)) if len(values) else (np.zeros(len(names)),) * 2
+    varies = high - low > SAME * np.maximum(np.abs(low), np.abs(high))
+    with np.errstate(invalid="ignore"):
+        spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros(len(names))
+        shift = np.where(varies, values.mean(0), low) if len(values) else low
+    scale = np.where(varies & (spread > 0), spread, 1.0)
+    z = (values - shift) / scale
+    telling = np.ones(len(z), dtype=bool)
+    if within:
+        cell = _cells([cluster, *(held.text(name)[1][keep] for name in within)])
+        size = np.bincount(cell, minlength=1)
+        z = z - np.column_stack([np.bincount(cell, weights=column) for column in z.T])[cell] / size[cell][:, None]
+        telling = size[cell] >= 2
+    blocks, b = held.among(held.block, keep, telling)
+    levels, g = held.among(held.text(fixed), keep, telling) if fixed else ([""], np.zeros(telling.sum(), dtype=np.intp))
+    periods, t = (
+        held.among(held.period, keep, telling) if held.two_way else ([""], np.zeros(telling.sum(), dtype=np.intp))
+    )
+    n, first, second = _products(z[telling], (g, b, t), (len(levels) or 1, len(blocks), len(periods) or 1))
+    return Sums(tuple(blocks), tuple(periods), n, first, second, shift, scale, held.n, int(cluster.max(initial=-1)) + 1)
+
+
+def _cells(codes: list[NDArray[np.intp]]) -> NDArray[np.intp]:
+    """One number for each combination of codes; a null is a level of its own."""
+    cell = codes[0]
+    for code in codes[1:]:
+        cell = np.unique(cell * (code.max(initial=0) + 2) + code + 1, return_inverse=True)[1]
+    return cell
+
+
+def _products(z: Array, index: tuple[NDArray[np.intp], ...], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
+    """Counts, sums and cross-products of the rows of each cell."""
+    place = np.ravel_multi_index(index, shape) if len(z) else np.zeros(0, dtype=np.intp)
+    order, cells, p = np.argsort(place, kind="stable"), int(np.prod(shape)), z.shape[1]
+    n = np.bincount(place, minlength=cells).astype(float)
+    first, second = np.zeros((cells, p)), np.zeros((cells, p, p))
+    ends = np.cumsum(n).astype(int)
+    rows = z[order]
+    for cell in np.flatnonzero(n):
+        part = rows[ends[cell] - int(n[cell]) : ends[cell]]
+        first[cell], second[cell] = part.sum(0), part.T @ part
+    return n.reshape(shape), first.reshape(*shape, p), second.reshape(*shape, p, p)

@@ -1,0 +1,80 @@
+"""Two ways to the same sums: a table that is held in memory, and one that is summed where it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_study import study_of
+from witnesses import table
+
+from cxresearch.evidence import held as room
+from cxresearch.evidence.moments import moments
+from cxresearch.evidence.rows import rows
+
+COLUMNS = ["retainability", "wait_s", "bill_errors"]
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"fixed": "value_segment"},
+    {"within": ("customer_id",)},
+    {"within": ("site_id", "period")},
+]
+
+
+def frame() -> Any:
+    """Our own table as several months of a third as many customers, with gaps in numbers, sites and segments."""
+    made = table().drop(columns=["sat1", "sat2", "sat3", "recommend"])
+    made["customer_id"] = [f"c{i // 3:03d}" for i in range(len(made))]
+    made["period"] = [f"2026-{8 + i % 3:02d}" for i in range(len(made))]
+    made["site_id"] = made.groupby("customer_id")["site_id"].transform("first").where(lambda s: s != "s07")
+    made.loc[made.index % 11 == 0, "wait_s"] = np.nan
+    made.loc[made.index % 13 == 0, "value_segment"] = None
+    return made
+
+
+@pytest.mark.parametrize("levels", [("customer",), ("customer", "site"), ("customer", "site", "period")], ids=" ".join)
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_memory_and_engine_agree(
+    way: dict[str, Any], levels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Covariances, means and what is left out are the same, however the sums are made."""
+    study = study_of(tmp_path, panel=frame(), levels=levels)
+    here = moments(study, study.rows(COLUMNS), COLUMNS, **way)
+    monkeypatch.setattr(room, "MOST_ROWS", -1)
+    there = moments(study, study.rows(COLUMNS), COLUMNS, **way)
+    assert here.n > 100 or levels == ("customer",)  # customers alone have one row a month
+    for name in ("full", "left_out", "mean", "mean_left_out", "scale"):
+        np.testing.assert_allclose(getattr(here, name), getattr(there, name), rtol=1e-10, atol=1e-12, err_msg=name)
+    for name in ("n", "clusters", "cluster", "rows", "independent"):
+        assert getattr(here, name) == getattr(there, name), name
+    assert here.parts.labels == there.parts.labels
+    np.testing.assert_array_equal(here.parts.sizes, there.parts.sizes)
+
+
+@pytest.mark.parametrize("levels", [("customer",), ("customer", "site", "period")], ids=" ".join)
+def test_rows_agree(levels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows themselves, and which part each is left out with, are the same either way."""
+    study = study_of(tmp_path, panel=frame(), levels=levels)
+    here = rows(study, study.rows(COLUMNS), COLUMNS)
+    monkeypatch.setattr(room, "MOST_ROWS", -1)
+    there = rows(study, study.rows(COLUMNS), COLUMNS)
+    assert (here.n, here.asked, here.cluster_count) == (there.n, there.asked, there.cluster_count)
+    sums = [dict(zip(r.members.blocks.labels, r.members.sums(r.of("wait_s")), strict=True)) for r in (here, there)]
+    assert sums[0] == pytest.approx(sums[1])
+
+
+def test_many_customers_are_hashed_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than 400 clusters go into blocks by the md5 of their id, the same blocks in memory and in the engine."""
+    import pandas as pd
+
+    many = pd.DataFrame(
+        {"customer_id": [f"é{i}" for i in range(900)], "revenue": np.arange(900.0), "margin": np.arange(900.0) ** 2}
+    )
+    study = study_of(tmp_path, panel=many)
+    here = moments(study, study.rows(["revenue", "margin"]), ["revenue", "margin"])
+    monkeypatch.setattr(room, "MOST_ROWS", -1)
+    there = moments(study, study.rows(["revenue", "margin"]), ["revenue", "margin"])
+    assert here.blocks > 200
+    assert here.parts.labels == there.parts.labels

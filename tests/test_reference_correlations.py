@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,9 @@ from cxresearch.evidence.inference import jackknife, pearson_interval
 from cxresearch.evidence.lab import two_correlations
 from cxresearch.evidence.lab.bootstrap import KINDS, bias, bootstrap_interval
 from cxresearch.evidence.lab.polychoric import crossed, polychoric, polychoric_matrix, two_step
-from cxresearch.evidence.multiplicity import METHODS, adjusted
+from cxresearch.evidence.ladder import METHODS
+from cxresearch.evidence.multiplicity import METHODS as ADJUSTMENTS
+from cxresearch.evidence.multiplicity import adjusted
 from cxresearch.evidence.ranks import rank_covariances
 from cxresearch.finding import interval_at
 
@@ -51,26 +53,33 @@ parts_not_built("pcor.", {"partial_stat": "the p-value says it"})
     "cor.swiss.Fertility_Education",
 )
 def test_correlation_with_its_interval(case: Case, tmp_path: Path) -> None:
-    """r has Fisher's interval and rho that of Bonett and Wright, both with the p-value of t."""
+    """r has Fisher's interval, rho that of Bonett and Wright, tau Fieller's, each with the p-value of cor.test."""
     x, y = case.id.removesuffix("_90").split(".")[2].split("_")
     study, words = stand_in(tmp_path, table(case.dataset), [x, y])
-    finding = cx.relate(study, words[y], words[x], steps=["crude"])
-    for measure, part, ends in (("r", "pearson", "ci"), ("rho", "spearman", "ci_bonett_wright")):
+    finding = cx.relate(study, words[y], words[x], steps=["crude"], method=["spearman", "kendall"])
+    for measure, part, ends, p in (
+        ("r", "pearson", "ci", "p"),
+        ("rho", "spearman", "ci_bonett_wright", "p_t_approx"),
+        ("tau", "kendall_tau_b", "ci_fieller", "p"),
+    ):
         record = finding.one(measure=measure)
         case.close(f"{part}.{measure}", record["estimate"])
         case.close(f"{part}.{ends}", interval_at(record, case.want("conf_level")))
-        case.close(f"{part}.{'p' if measure == 'r' else 'p_t_approx'}", record["p_value"])
+        case.close(f"{part}.{p}", record["p_value"])
         assert record["n"] == case.want("n")
+    rho = finding.one(measure="rho")
+    plain = pearson_interval(rho["estimate"], rho["n"], level=case.want("conf_level"))
+    case.close("spearman.ci_fisher_plain", [plain.conf_low, plain.conf_high])
 
 
 @built("cormat.mobi.sat_block")
 def test_matrix_of_correlations(case: Case, tmp_path: Path) -> None:
     """A call with many pairs gives each of them as a call with one would."""
-    matrices = {"r": case.matrix("pearson"), "rho": case.matrix("spearman")}
+    matrices = {"r": case.matrix("pearson"), "rho": case.matrix("spearman"), "tau": case.matrix("kendall")}
     columns = list(matrices["r"].columns)
     study, words = stand_in(tmp_path, table("mobi"), columns)
     for i, a in enumerate(columns[:-1]):
-        finding = cx.relate(study, words[a], [words[c] for c in columns[i + 1 :]], steps=["crude"])
+        finding = cx.relate(study, words[a], [words[c] for c in columns[i + 1 :]], steps=["crude"], method=METHODS[1:3])
         assert {r["n"] for r in finding.rows()} == {case.want("n")}
         for b in columns[i + 1 :]:
             for measure, matrix in matrices.items():
@@ -80,13 +89,17 @@ def test_matrix_of_correlations(case: Case, tmp_path: Path) -> None:
 
 @built("pcor.mobi", "pcor.telco_ext", "pcor.attitude")
 def test_partial_correlation(case: Case, tmp_path: Path) -> None:
-    """The step `adjusted` is the partial correlation, with the p-value of t on n - 2 - k."""
+    """The step `adjusted` is the partial and the semi-partial correlation, with the p-values of t on n - 2 - k."""
     estimates, p_values = case.matrix("partial"), case.matrix("partial_p_t")
+    parts, part_p_values = case.matrix("semipartial_row_with_col_adjusted"), case.matrix("semipartial_p_t")
     columns = list(estimates.columns)
     study, words = stand_in(tmp_path, table(case.dataset), columns)
-    for a, b in combinations(columns, 2):
+    for a, b in permutations(columns, 2):
         given = [words[c] for c in columns if c not in (a, b)]
-        finding = cx.relate(study, words[a], words[b], given=given, steps=["adjusted"], method=["pearson"])
+        finding = cx.relate(study, words[a], words[b], given=given, steps=["adjusted"], method="semipartial")
+        part = finding.one(measure="semipartial")
+        case.same(part["estimate"], parts.loc[a, b], f"part {a} {b}")
+        case.same(part["p_value"], part_p_values.loc[a, b], f"part p {a} {b}")
         record = finding.one(measure="r", model="adjusted")
         case.same(record["estimate"], estimates.loc[a, b], f"{a} {b}")
         case.same(record["p_value"], p_values.loc[a, b], f"p {a} {b}")
@@ -118,7 +131,7 @@ def test_matrix_of_polychoric_correlations(case: Case) -> None:
 def test_adjusted_p_values(case: Case) -> None:
     """Each adjustment is that of p.adjust, and p-values that are missing change none of the others."""
     p_values = case.want("p" if "p" in case.values else "p_upper_column_major")
-    for method in METHODS:
+    for method in ADJUSTMENTS:
         if method in case.values:
             case.close(method, adjusted(p_values, method))
             got = adjusted([None, *p_values, math.nan], method)

@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from cxresearch.evidence import inference
+from cxresearch.evidence.inference import Interval
+
 Array = NDArray[np.float64]
 FAR = 10.0  # a threshold as good as at infinity, in standard deviations
 LIMIT = 1 - 1e-6  # a correlation beyond it has run to the border: the likelihood has no maximum inside
@@ -39,6 +42,14 @@ class Polychoric:
     influence: Array
     chi2: float = math.nan
     df: int = 0
+
+    def interval(self) -> Interval:
+        """The interval of independent rows: Fisher's z with the error of maximum likelihood."""
+        if not math.isfinite(self.std_error):
+            return inference.NOTHING
+        error = self.std_error / (1 - self.estimate**2)
+        p_value = 2 * float(special.ndtr(-abs(math.atanh(self.estimate)) / error))
+        return inference._z_interval(self.estimate, error, p_value, inference.LEVEL)
 
 
 def polychoric(table: Array) -> Polychoric:

@@ -19,7 +19,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
 from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.lab.polychoric import polychoric
+from cxresearch.evidence.lab.polychoric import polychoric, two_step
 from cxresearch.evidence.moments import Spread, Summary, moments
 from cxresearch.evidence.ranks import concordances, kendall_interval, rank_covariances
 from cxresearch.evidence.rows import Rows, rows
@@ -173,7 +173,7 @@ def _rank_interval(
 
 
 def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[str, Any]]:
-    """The row of the polychoric correlation of two scales of answers: maximum likelihood, clusters by its influence."""
+    """The row of the polychoric correlation of two scales of answers; its error by two-step fits without each block."""
     scales = [np.unique(column, return_inverse=True) for column in found.values.T]
     if not all(1 < len(values) <= MOST_ANSWERS and (values == np.round(values)).all() for values, _ in scales):
         why = f"a polychoric correlation is of two scales of 2 to {MOST_ANSWERS} whole-number answers"
@@ -187,8 +187,7 @@ def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[s
     elif found.independent:
         interval, label = fitted.interval(), None
     else:
-        others = found.n - counts.sum((1, 2))
-        left_out = fitted.estimate - (counts * fitted.influence).sum((1, 2)) / np.where(others > 0, others, math.nan)
+        left_out = np.array([two_step(counts.sum(0) - own) for own in counts])
         interval, label = inference.jackknife(fitted.estimate, left_out, on="polychoric"), None
     made = _row(pair, "crude", "polychoric", interval, found.n, found.cluster_count, group)
     return [made | {"effect_label": label}]

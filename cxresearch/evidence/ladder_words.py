@@ -19,7 +19,11 @@ NAMES = {
     "semipartial": "semi-partial r",
     "polychoric": "polychoric correlation by maximum likelihood",
 }
-EQUAL = ("adjusted", "within_segment")  # steps that compare like with like; within customer noise alone makes r small
+EQUAL = (
+    "adjusted",
+    "within ",
+    "within_segment",
+)  # steps that compare like with like; within customer noise alone makes r small
 
 
 def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes) -> str:
@@ -62,16 +66,21 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
     crude = next((r for r in records if r["model"] == "crude"), first)
     text = f"{_cap(x)} and {y} {_goes(crude)}: crude r {written(crude)}"
     turned = [r for r in records if _turns(crude, r)]
+    gone = [r for r in records if _gone(crude, r)]
     last = next(
         (r for r in reversed(records) if r["model"] in ("within_customer", "within_site_month", "adjusted")), None
     )
     if turned:
-        text += f"; the sign turns with {MODELS[turned[0]['model']]}: {written(turned[0], n=False)}"
+        text += f"; the sign turns with {finding.spoken('model', turned[0]['model'])}: {written(turned[0], n=False)}"
+    elif gone:
+        text += f"; {finding.spoken('model', gone[0]['model'])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
         text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
     title = f"{_cap(x)} and {y} {_goes(last or crude)}"
     if turned:
-        title = f"{_cap(x)} and {y}: the crude sign turns with {MODELS[turned[0]['model']]}"
+        title = f"{_cap(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
+    elif gone:
+        title = f"{_cap(x)} and {y}: the crude correlation is not there {finding.spoken('model', gone[0]['model'])}"
     return text + ".", title
 
 
@@ -114,7 +123,7 @@ def _turns(crude: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def _gone(crude: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether a crude correlation that excludes zero is not there at equal levels: apart from an interval with zero."""
-    if not _side(crude) or other["conf_low"] is None or _side(other):
+    if not other["model"].startswith(EQUAL) or not _side(crude) or other["conf_low"] is None or _side(other):
         return False
     return bool(other["conf_high"] < crude["conf_low"] or crude["conf_high"] < other["conf_low"])
 
@@ -160,7 +169,7 @@ def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[C
     crude = {r["measure"]: r for r in own if r["model"] == "crude" and r["group"] == "all"}
     steps = [r for r in own if r["group"] == "all" and r["measure"] in crude]
     turned = [r for r in steps if _turns(crude[r["measure"]], r)]
-    gone = [r for r in steps if r["model"].startswith(("within ", *EQUAL)) and _gone(crude[r["measure"]], r)]
+    gone = [r for r in steps if _gone(crude[r["measure"]], r)]
     for records, what in ((turned, "sign of {} with {} turns"), (gone, "correlation of {} with {} is not there")):
         if records:
             told = " and ".join(dict.fromkeys(MODELS.get(r["model"], r["model"]) for r in records))

@@ -15,9 +15,17 @@ from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import moments
 
 Array = NDArray[np.float64]
-# how the silent may differ from those who answered: policy, not a parameter
-SLOPES = (0.5, 1.0, 1.5)  # their slope, as a multiple of the slope among the answers
-SHIFTS = (-1.0, 0.0, 0.5)  # their mean answer at equal conditions, in standard deviations of the answers
+# how the silent may differ from those who answered: policy, not a parameter; a range can end between its corners
+SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5)  # their slope, as a multiple of the slope among the answers
+SHIFTS = (
+    -1.0,
+    -0.75,
+    -0.5,
+    -0.25,
+    0.0,
+    0.25,
+    0.5,
+)  # their mean answer at equal conditions, in standard deviations of the answers
 ASSUMPTION = (
     f"the silent may score from {-SHIFTS[0]:g} standard deviation lower to {SHIFTS[-1]:g} higher at equal conditions, "
     f"with {SLOPES[0]:g} to {SLOPES[-1]:g} times the slope"

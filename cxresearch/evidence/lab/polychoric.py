@@ -31,15 +31,13 @@ class Polychoric:
 
     `estimate` and `std_error` are NaN where there is none (one category, or one answer alone decides the other).
     `row_thresholds` (r - 1,) and `column_thresholds` (c - 1,) are in standard deviations, of the categories in use.
-    `influence` has the shape of the table: what one more answer in a cell adds to n times the estimate. `chi2` (likelihood
-    ratio) on `df` says how far the table is from that of two normal feelings.
+    `chi2` (likelihood ratio) on `df` says how far the table is from that of two normal feelings.
     """
 
     estimate: float
     std_error: float
     row_thresholds: Array
     column_thresholds: Array
-    influence: Array
     chi2: float = math.nan
     df: int = 0
 
@@ -59,13 +57,10 @@ def polychoric(table: Array) -> Polychoric:
     polychor(ML=TRUE). Categories nobody chose are left out; empty cells need no correction.
     Source: Olsson (1979), Psychometrika 44, 443-460.
     """
-    counts = np.asarray(table, dtype=float)
-    used = np.ix_(counts.sum(1) > 0, counts.sum(0) > 0)
-    n = counts[used]
+    n = _used(table)
     rho = two_step(n)
     a, b = _thresholds(n.sum(1)), _thresholds(n.sum(0))
-    influence = np.full(counts.shape, math.nan)
-    nothing = Polychoric(math.nan, math.nan, a, b, influence)
+    nothing = Polychoric(math.nan, math.nan, a, b)
     if not math.isfinite(rho):
         return nothing
     theta = np.concatenate([[rho], a, b])
@@ -81,14 +76,12 @@ def polychoric(table: Array) -> Polychoric:
         if np.abs(step).max() < 1e-10:
             break
     covariance = np.linalg.pinv(_observed_information(n, theta, len(a)))
-    chances, slopes = _chances(theta, len(a))
-    influence[used] = n.sum() * np.einsum("q,qij->ij", covariance[0], slopes / chances)
     if abs(theta[0]) > LIMIT or covariance[0, 0] <= 0:
         return nothing
-    error, met = math.sqrt(covariance[0, 0]), n > 0
+    error, met, chances = math.sqrt(covariance[0, 0]), n > 0, _chances(theta, len(a))[0]
     chi2 = 2 * float((n[met] * np.log(n[met] / n.sum() / chances[met])).sum())
     df = n.size - 1 - len(theta)
-    return Polychoric(float(theta[0]), error, theta[1 : 1 + len(a)], theta[1 + len(a) :], influence, chi2, df)
+    return Polychoric(float(theta[0]), error, theta[1 : 1 + len(a)], theta[1 + len(a) :], chi2, df)
 
 
 def two_step(table: Array) -> float:
@@ -96,8 +89,7 @@ def two_step(table: Array) -> float:
 
     As R's polychor(ML=FALSE) and psych::polychoric(correct=0). Source: Olsson (1979), section 4.
     """
-    n = np.asarray(table, dtype=float)
-    n = n[np.ix_(n.sum(1) > 0, n.sum(0) > 0)]
+    n = _used(table)
     if min(n.shape) < 2:
         return math.nan
     a, b = _thresholds(n.sum(1)), _thresholds(n.sum(0))
@@ -133,6 +125,12 @@ def crossed(x: Array, y: Array) -> Array:
     columns, column = np.unique(y[both], return_inverse=True)
     counts = np.bincount(row * len(columns) + column, minlength=len(rows) * len(columns))
     return counts.reshape(len(rows), len(columns)).astype(float)
+
+
+def _used(table: Array) -> Array:
+    """The table without the categories that nobody chose."""
+    n = np.asarray(table, dtype=float)
+    return np.asarray(n[np.ix_(n.sum(1) > 0, n.sum(0) > 0)])
 
 
 def _thresholds(margin: Array) -> Array:

@@ -73,14 +73,14 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
     if turned:
         text += f"; the sign turns with {finding.spoken('model', turned[0]['model'])}: {written(turned[0], n=False)}"
     elif gone:
-        text += f"; {finding.spoken('model', gone[0]['model'])} it is not there: {written(gone[0], n=False)}"
+        text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
         text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
     title = f"{_cap(x)} and {y} {_goes(last or crude)}"
     if turned:
         title = f"{_cap(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
     elif gone:
-        title = f"{_cap(x)} and {y}: the crude correlation is not there {finding.spoken('model', gone[0]['model'])}"
+        title = f"{_cap(x)} and {y}: the crude correlation is not there {_where(finding, gone[0])}"
     return text + ".", title
 
 
@@ -110,6 +110,12 @@ def _goes(record: dict[str, Any]) -> str:
     if record["conf_low"] is None or record["conf_low"] <= 0 <= record["conf_high"]:
         return "show no correlation told from zero"
     return "go together" if record["estimate"] > 0 else "go in opposite directions"
+
+
+def _where(finding: Finding, record: dict[str, Any]) -> str:
+    """The step of a row as a place: `within segment`, `at the same usage and price`."""
+    step = finding.spoken("model", record["model"])
+    return step if step.startswith("within") else f"at the {step}"
 
 
 def _cap(text: str) -> str:

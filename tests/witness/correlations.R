@@ -62,8 +62,8 @@ say("polychoric_psych", as.list(psych::polychoric(d[, c("sat1", "sat2", "sat3")]
 
 # -- many p-values
 p <- c(0.0004, 0.031, NA, 0.012, 0.2, 0.049, 0.012, 1, 0.6, NA, 0.0021, 0.08)
-say("p_values", as.list(p))
-for (way in c("holm", "hochberg", "hommel", "bonferroni", "BH", "BY")) say(way, as.list(p.adjust(p, way)))
+say("p_values", as.list(p[!is.na(p)]))
+for (way in c("holm", "hochberg", "hommel", "bonferroni", "BH", "BY")) say(way, as.list(p.adjust(p, way)[!is.na(p)]))
 
 # -- two correlations
 three <- cor(d[, c("recommend", "sat1", "sat2")])

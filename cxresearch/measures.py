@@ -45,6 +45,8 @@ MEASURES: dict[str, Measure] = {
         Measure("r", "correlation r", 2, "fisher_z"),
         Measure("rho", "rank rho", 2, "fisher_z"),
         Measure("tau", "rank tau", 2, "fisher_z"),
+        Measure("semipartial", "semi-partial correlation", 2, "fisher_z"),
+        Measure("polychoric", "polychoric correlation", 2, "fisher_z"),
         Measure("alpha", "reliability alpha", 3),
         Measure("slope", "slope", 3),
         Measure("share", "share", 2, "logit"),

@@ -23,7 +23,7 @@ def ladder(finding: Finding, outcome: str | None = None, term: str | None = None
     """One correlation as a row of steps, each with its interval, and the step marked that changes the answer.
 
     The pale band is the interval of the crude correlation. The answer changes at the first step whose interval leaves
-    that band, or whose sign turns while one of the two intervals excludes zero. Open marks are rank correlations.
+    that band, or whose sign turns while both intervals exclude zero. Open marks are rank correlations.
     """
     chosen = frame.rows_of(finding, outcome=outcome, term=term, group="all", measure=("r", "rho"))
     if not chosen:
@@ -65,7 +65,7 @@ def turning(steps: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
             continue
         apart = step["conf_low"] > crude["conf_high"] or step["conf_high"] < crude["conf_low"]
         opposite = step["estimate"] * crude["estimate"] < 0
-        if opposite and (apart or _excludes_zero(step) or _excludes_zero(crude)):
+        if opposite and _excludes_zero(step) and _excludes_zero(crude):
             return step["model"], "the sign turns"
         if apart:
             return step["model"], "leaves the crude interval"

@@ -17,22 +17,36 @@ def pearson(covariance: Array, x: int, y: int) -> Array:
 
 
 def partial(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
-    """Partial correlation of two columns with others held fixed, from a covariance matrix (…, p, p).
+    """Partial correlation of two columns with others held fixed, from a covariance matrix (…, p, p)."""
+    return pearson(residual(covariance, x, y, given), 0, 1)
 
-    The residual covariance S_ab - S_ag S_gg⁺ S_gb as a correlation; the pseudo-inverse drops controls that say
-    the same twice. Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 2.5.
+
+def semipartial(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
+    """Semi-partial (part) correlation: of x as it is with y, from which alone others are taken out; (…, p, p).
+
+    Its square is what y adds to R² of x. Source: Cohen, Cohen, West & Aiken (2003), section 3.3.
     """
-    if not given:
-        return pearson(covariance, x, y)
+    left = residual(covariance, x, y, given)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return left[..., 0, 1] / np.sqrt(covariance[..., x, x] * left[..., 1, 1])
+
+
+def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
+    """Covariances (…, 2, 2) of what is left of two columns when others are held fixed.
+
+    S_ab - S_ag S_gg⁺ S_gb; the pseudo-inverse drops controls that say the same twice.
+    Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 2.5.
+    """
     pair, held = [x, y], list(given)
     own = covariance[..., np.ix_(pair, pair)[0], np.ix_(pair, pair)[1]]
+    if not given:
+        return own
     cross = covariance[..., np.ix_(pair, held)[0], np.ix_(pair, held)[1]]
     middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
     # matrices of no rows are NaN: they stay so through `own`, but no inverse may meet them
     inverse = np.linalg.pinv(np.nan_to_num(middle), hermitian=True)
     with np.errstate(invalid="ignore"):
-        residual = own - cross @ inverse @ np.swapaxes(cross, -1, -2)
-    return pearson(residual, 0, 1)
+        return own - cross @ inverse @ np.swapaxes(cross, -1, -2)
 
 
 def alpha(covariance: Array, items: Sequence[int]) -> Array:

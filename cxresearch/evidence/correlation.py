@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cxresearch.data.study import Study
-from cxresearch.evidence import inference, ladder_words, sampling
-from cxresearch.evidence.ladder import Asking, Pair, ladder_rows, lag_rows, level_rows
+from cxresearch.errors import UsageError
+from cxresearch.evidence import ladder_words, multiplicity, sampling
+from cxresearch.evidence.ladder import METHODS, Asking, Pair, ladder_rows, lag_rows, level_rows
 from cxresearch.finding import Finding
 from cxresearch.measures import LADDER
 
@@ -22,48 +23,57 @@ def relate(
     by: str | None = None,
     lag: int | Sequence[int] = 0,
     steps: Sequence[str] | None = None,
-    method: Sequence[str] = ("pearson", "spearman"),
+    method: str | Sequence[str] = ("pearson", "spearman"),
 ) -> Finding:
     """How closely outcomes go with other terms, step by step from the crude correlation to what is left of it.
 
     `of` and `among` are terms or roles (tuples of terms): every pair is one ladder. `given` is held fixed in the step
-    `adjusted` (default: usage, price and tenure). `by` adds crude and adjusted rows for each level of a segment. `lag`
-    takes the term so many periods earlier; several lags give rows of model `lag 0`, `lag 1` … instead of the ladder.
-    `steps` picks among crude, per_use, adjusted, within_segment, within_site_month, within_customer, reliable,
-    all_customers. Rows: by `method` measure r (Pearson) and, for crude, per_use and adjusted, rho (Spearman). Intervals: textbook
-    where every row is a cluster of its own, else jackknife over blocks of clusters on Fisher's z. With several pairs
-    p-values are adjusted (Benjamini-Hochberg) over the pairs, step by step.
+    `adjusted` (default: usage, price and tenure). `by` adds crude and adjusted rows for each level of a segment, and
+    what is left of the pair at equal level. `lag` takes the term so many periods earlier; several lags give rows of
+    model `lag 0`, `lag 1` … instead of the ladder (at the same usage and price where that is held), and of `lag 1,
+    crude` and `lag 1, within customer`. `steps` picks among crude, per_use, adjusted, within_segment,
+    within_site_month, within_customer, reliable, all_customers.
 
-    >>> ladder = cx.relate(study, of="satisfaction", among=["retainability"])  # doctest: +SKIP
+    Rows: r (Pearson), always. `method` adds to the steps crude, per_use and adjusted: "spearman" rho, "kendall" tau
+    (tau-b; the partial one where something is held), to crude "polychoric" (between two scales of whole-number
+    answers), to adjusted "semipartial" (only the term is freed of what is held). Intervals: textbook where every row
+    is a cluster of its own (Fisher; Bonett and Wright; Fieller; maximum likelihood), else jackknife over blocks of
+    clusters on Fisher's z; so always for a corrected or semi-partial r. With several pairs p-values are adjusted
+    (Benjamini-Hochberg) over the pairs, step by step.
+
+    Example:
+    >>> ladder = cx.relate(study, of="satisfaction", among="retainability", method=["spearman", "kendall"])
+    >>> [(row["model"], row["measure"]) for row in ladder.rows(model=["crude", "within_customer"])]
+    [('crude', 'r'), ('crude', 'rho'), ('crude', 'tau'), ('within_customer', 'r')]
     """
+    methods = _names(method)
+    unknown = [name for name in methods if name not in METHODS]
+    if unknown:
+        raise UsageError(f"no method {unknown[0]!r}; the methods are {', '.join(METHODS)}")
     outcomes, terms = _names(of), _names(among)
     lags = [lag] if isinstance(lag, int) else list(lag)
     lacking = (*study.missing(*outcomes, *terms), *sampling.empty_roles(of, among))
     if lacking or not outcomes or not terms:
         return sampling.nothing(study, "relate", _question(outcomes, terms), lacking)
-    pairs = [
-        _pair(study, y, x, given, months, "spearman" in method)
-        for y in outcomes
-        for x in terms
-        if x != y
-        for months in lags
-    ]
+    pairs = [_pair(study, y, x, given, months, methods) for y in outcomes for x in terms if x != y for months in lags]
     table: list[dict[str, Any]] = []
     ask = Asking(study, pairs)
     for pair in pairs:
         table += lag_rows(pair, ask) if len(lags) > 1 else ladder_rows(pair, steps or LADDER, ask)
         if by is not None and len(lags) == 1:
-            table += level_rows(pair, by, ask)
+            table += level_rows(pair, by, steps or LADDER, ask)
     _adjust_p_values(table)
-    return _finding(study, pairs, table, ask.notes, by)
+    return _finding(study, pairs, table, ask, by)
 
 
-def _pair(study: Study, outcome: str, term: str, given: Sequence[str] | None, lag: int, ranks: bool) -> Pair:
+def _pair(
+    study: Study, outcome: str, term: str, given: Sequence[str] | None, lag: int, methods: tuple[str, ...]
+) -> Pair:
     """A pair with what can be held fixed for it, and what would have to be mapped where that is nothing."""
     wanted = study.controls if given is None else given
     held = tuple(c for c in wanted if c not in (outcome, term) and study.has(c))
     lacking = study.controls.examples if given is None and not held else ()
-    return Pair(outcome, term, held, lag, ranks, lacking)
+    return Pair(outcome, term, held, lag, methods, lacking)
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -80,13 +90,11 @@ def _adjust_p_values(table: list[dict[str, Any]]) -> None:
     for record in table:
         families.setdefault((record["model"], record["measure"], record["group"] == "all"), []).append(record)
     for family in families.values():
-        for record, p in zip(family, inference.false_discovery([r["p_value"] for r in family]), strict=True):
+        for record, p in zip(family, multiplicity.adjusted([r["p_value"] for r in family]), strict=True):
             record["p_adjusted"] = p
 
 
-def _finding(
-    study: Study, pairs: list[Pair], table: list[dict[str, Any]], notes: sampling.Notes, by: str | None
-) -> Finding:
+def _finding(study: Study, pairs: list[Pair], table: list[dict[str, Any]], ask: Asking, by: str | None) -> Finding:
     outcomes = dict.fromkeys(pair.outcome for pair in pairs)
     terms = dict.fromkeys(pair.term for pair in pairs)
     adjusters = sorted({study.term(c).label for pair in pairs for c in pair.given})
@@ -100,9 +108,9 @@ def _finding(
         question=_question([study.term(y).label for y in outcomes], [study.term(x).label for x in terms]),
         estimand="correlation over the window; the step says between whom",
         design="adjusted" if has_adjusted else "associational",
-        method=ladder_words.method(table, adjusters, notes),
-        sample=notes.text(),
-        caveats=ladder_words.caveats(study, pairs, table, notes, by),
+        method=ladder_words.method(table, adjusters, ask.notes),
+        sample=ask.notes.text() + (" Ranks are those of a sample of customers." if ask.sampled else ""),
+        caveats=ladder_words.caveats(study, pairs, table, ask.notes, by),
     )
     answer, title = ladder_words.answer(study, pairs, finding)
     return dataclasses.replace(finding, answer=answer, title=title)

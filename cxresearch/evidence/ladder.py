@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
-from cxresearch.evidence.association import alpha, partial, pearson
+from cxresearch.evidence.association import alpha, partial, pearson, semipartial
+from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.lab.polychoric import polychoric, two_step
 from cxresearch.evidence.moments import Spread, Summary, moments
-from cxresearch.evidence.ranks import rank_covariances
+from cxresearch.evidence.ranks import concordances, kendall_interval, rank_covariances
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.measures import MODELS
+from cxresearch.measures import MEASURES, MODELS
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
+METHODS = ("pearson", "spearman", "kendall", "semipartial", "polychoric")
+MOST_ANSWERS = 11  # a scale of answers has no more: 0 to 10
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Pair:
     term: str
     given: tuple[str, ...]
     lag: int = 0
-    ranks: bool = True
+    methods: tuple[str, ...] = ("pearson", "spearman")
     lacking: tuple[str, ...] = ()
 
 
@@ -46,6 +50,7 @@ class Asking:
     def __init__(self, study: Study, pairs: Sequence[Pair]) -> None:
         self.study, self.pairs = study, pairs
         self.notes = sampling.Notes(study)
+        self.sampled = False
         self._summaries: dict[tuple[Any, ...], Summary] = {}
 
     def rows(self, pair: Pair, columns: Sequence[str]) -> Any:
@@ -103,23 +108,32 @@ def _row(
     )
 
 
-def _both(
-    pair: Pair,
-    ask: Asking,
-    model: str,
-    group: str,
-    table: Any,
-    spread: Spread,
-    estimator: Callable[[Array], Array],
-    given: int,
+def _each(
+    pair: Pair, ask: Asking, model: str, group: str, table: Any, spread: Spread, given: int = 0
 ) -> list[dict[str, Any]]:
-    """The row of r from moments and, where ranks are asked for, the row of rho from the same columns."""
+    """The row of r from moments and, for each further method that is asked for, its row from the same columns.
+
+    The first two columns are the pair, the others are held fixed.
+    """
+    held = range(2, 2 + given)
+
+    def estimator(covariance: Array) -> Array:
+        return partial(covariance, 0, 1, held)
+
     made = [_row(pair, model, "r", _interval(spread, estimator, given), spread.n, spread.clusters, group)]
-    if pair.ranks:
-        found = rows(ask.study, table, spread.columns)
-        made.append(
-            _row(pair, model, "rho", _rank_interval(found, estimator, given), found.n, found.cluster_count, group)
-        )
+    if given and "semipartial" in pair.methods:
+        part = _part_interval(spread, held)
+        made.append(_row(pair, model, "semipartial", part, spread.n, spread.clusters, group))
+    if not {"spearman", "kendall", "polychoric"} & set(pair.methods):
+        return made
+    found = rows(ask.study, table, spread.columns)
+    ask.sampled |= found.sampled
+    for method, measure, covariances in (("spearman", "rho", rank_covariances), ("kendall", "tau", concordances)):
+        if method in pair.methods:
+            interval = _rank_interval(found, measure, covariances, estimator, given)
+            made.append(_row(pair, model, measure, interval, found.n, found.cluster_count, group))
+    if "polychoric" in pair.methods and model == "crude":
+        made += _polychoric(pair, ask, group, found)
     return made
 
 
@@ -132,21 +146,70 @@ def _interval(spread: Spread, estimator: Callable[[Array], Array], given: int = 
     return inference.jackknife(r, estimator(spread.left_out), on="r", blocks=spread.parts)
 
 
-def _rank_interval(found: Rows, estimator: Callable[[Array], Array], given: int) -> Interval:
+def _part_interval(spread: Spread, held: Sequence[int]) -> Interval:
+    """A semi-partial correlation by jackknife: Fisher's z does not hold for it; p by t where rows are independent."""
+    r = float(semipartial(spread.full, 0, 1, held)) if spread.n > 2 else math.nan
+    interval = inference.jackknife(r, semipartial(spread.left_out, 0, 1, held), on="semipartial", blocks=spread.parts)
+    if spread.independent and interval.estimate is not None:
+        return replace(interval, p_value=inference.pearson_interval(r, spread.n, len(held)).p_value)
+    return interval
+
+
+def _rank_interval(
+    found: Rows,
+    measure: str,
+    covariances: Callable[[Array, Members], tuple[Array, Array]],
+    estimator: Callable[[Array], Array],
+    given: int,
+) -> Interval:
+    """Interval of a rank correlation: textbook where rows are independent, else jackknife."""
     if found.n < 3:
         return inference.NOTHING
-    full, left_out = rank_covariances(found.values, found.blocks)
-    rho = float(estimator(full))
-    if found.independent:
-        return inference.spearman_interval(rho, found.n, given)
-    return inference.jackknife(rho, estimator(left_out), on="rho")
+    full, left_out = covariances(found.values, found.members)
+    estimate = float(estimator(full))
+    interval = inference.jackknife(estimate, estimator(left_out), on=measure, blocks=found.members.blocks)
+    if not found.independent:
+        return interval
+    if measure == "tau":
+        return replace(kendall_interval(estimate, found.values, given), kept=interval.kept)
+    return replace(inference.spearman_interval(estimate, found.n, given), kept=interval.kept)
+
+
+def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[str, Any]]:
+    """The row of the polychoric correlation of two scales of answers; its error by two-step fits without each block."""
+    scales = [np.unique(column, return_inverse=True) for column in found.values.T]
+    if not all(1 < len(values) <= MOST_ANSWERS and (values == np.round(values)).all() for values, _ in scales):
+        why = f"a polychoric correlation is of two scales of 2 to {MOST_ANSWERS} whole-number answers"
+        ask.notes.skipped(MEASURES["polychoric"].label, why)
+        return []
+    shape, answers = tuple(len(values) for values, _ in scales), tuple(answer for _, answer in scales)
+    counts = np.concatenate([_counted(part, answers, shape) for part in found.members.of_row])
+    everybody = _counted(np.zeros(found.n, dtype=np.intp), answers, shape)[0]
+    fitted = polychoric(everybody)
+    if not math.isfinite(fitted.estimate):
+        interval, label = inference.NOTHING, "one answer alone decides the other"
+    elif found.independent:
+        interval, label = fitted.interval(), None
+    else:
+        left_out = np.array([two_step(everybody - own) for own in counts])
+        interval = inference.jackknife(fitted.estimate, left_out, on="polychoric", blocks=found.members.blocks)
+        label = None
+    made = _row(pair, "crude", "polychoric", interval, found.n, found.cluster_count, group)
+    return [made | {"effect_label": label}]
+
+
+def _counted(part: NDArray[np.intp], answers: tuple[NDArray[np.intp], ...], shape: tuple[int, ...]) -> Array:
+    """The contingency table of two answers in each part of the rows."""
+    counts = np.zeros((part.max(initial=-1) + 1, *shape))
+    np.add.at(counts, (part, *answers), 1.0)
+    return counts
 
 
 def _crude(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
     columns = [pair.outcome, pair.term]
     table = ask.rows(pair, columns) if table is None else table
     spread = ask.spread(pair, columns, table, group)
-    return _both(pair, ask, "crude", group, table, spread, lambda c: pearson(c, 0, 1), 0)
+    return _each(pair, ask, "crude", group, table, spread)
 
 
 def _per_use(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
@@ -158,7 +221,7 @@ def _per_use(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
     used = table.filter(table[exposure] > 0)
     rate = used.mutate(**{pair.term: used[pair.term] / used[exposure]})
     spread = ask.spread(pair, [pair.outcome, pair.term], rate, "per use")
-    return _both(pair, ask, "per_use", "all", rate, spread, lambda c: pearson(c, 0, 1), 0)
+    return _each(pair, ask, "per_use", "all", rate, spread)
 
 
 def _adjusted(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
@@ -169,8 +232,7 @@ def _adjusted(pair: Pair, ask: Asking, table: Any = None, group: str = "all") ->
     columns = [pair.outcome, pair.term, *pair.given]
     table = ask.rows(pair, columns) if table is None else table
     spread = ask.spread(pair, columns, table, group)
-    held = range(2, len(columns))
-    return _both(pair, ask, "adjusted", group, table, spread, lambda c: partial(c, 0, 1, held), len(pair.given))
+    return _each(pair, ask, "adjusted", group, table, spread, len(pair.given))
 
 
 def _within_segment(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
@@ -236,20 +298,9 @@ def _reliable(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
             MODELS["reliable"], "the corrected correlation lies outside -1 to 1: reliability is too low to correct by"
         )
         return []
+    # by jackknife also where rows are independent: the reliabilities are estimates too
     interval = inference.jackknife(r, estimator(spread.left_out), on="r", blocks=spread.parts)
-    if spread.independent:
-        interval = _stretched(inference.pearson_interval(float(pearson(spread.full, 0, 1)), spread.n), r)
     return [_row(pair, "reliable", "r", interval, spread.n, spread.clusters)]
-
-
-def _stretched(uncorrected: Interval, r: float) -> Interval:
-    """An interval of r carried over to the corrected r: both ends divided by the same root of reliabilities."""
-    if uncorrected.conf_low is None or uncorrected.conf_high is None or not uncorrected.estimate:
-        return Interval(r)
-    factor = r / uncorrected.estimate
-    low, high = (max(-1.0, min(1.0, factor * end)) for end in (uncorrected.conf_low, uncorrected.conf_high))
-    error = abs(factor) * uncorrected.std_error if uncorrected.std_error is not None else None
-    return Interval(r, error, None, low, high, uncorrected.p_value)
 
 
 def _all_customers(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
@@ -262,21 +313,30 @@ def _all_customers(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
         return []
     known = pair.term if on_survey[0] == pair.outcome else pair.outcome
     interval, n, clusters = silent.correlation_range(study, asked=on_survey[0], known=known)
-    return [_row(pair, "all_customers", "r", interval, n, clusters)] if interval.estimate is not None else []
+    if interval.estimate is None:
+        ask.notes.skipped(MODELS["all_customers"], "too few answered, or all did, or neither varies")
+        return []
+    return [_row(pair, "all_customers", "r", interval, n, clusters)]
 
 
 def lag_rows(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
-    made = _adjusted(pair, ask) if pair.given else _crude(pair, ask)
-    return [record | {"model": f"lag {pair.lag}"} for record in made if record["measure"] == "r"]
+    """Rows of one lag: at the same usage and price where that is held, crude, and within customer."""
+    crude = _crude(pair, ask)
+    named = [("", _adjusted(pair, ask)), (", crude", crude)] if pair.given else [("", crude)]
+    named.append((", within customer", _within_customer(pair, ask)))
+    return [record | {"model": f"lag {pair.lag}{name}"} for name, made in named for record in made]
 
 
-def level_rows(pair: Pair, by: str, ask: Asking) -> list[dict[str, Any]]:
-    """Crude and adjusted rows for each level of a segment."""
+def level_rows(pair: Pair, by: str, steps: Sequence[str], ask: Asking) -> list[dict[str, Any]]:
+    """Crude and adjusted rows for each level of a segment, and one of what is left of the pair at equal level."""
     if not ask.study.has(by):
         ask.notes.skipped(f"by {by}", f"the study has no {', '.join(ask.study.missing(by))}")
         return []
     table = ask.rows(pair, [pair.outcome, pair.term, *pair.given, by])
+    columns = [pair.outcome, pair.term]
     made: list[dict[str, Any]] = []
+    if by != ask.study.segment_term or "within_segment" not in steps:  # else it is a step of the ladder
+        made += _within(pair, ask, f"within {ask.study.term(by).label}", moments(ask.study, table, columns, fixed=by))
     for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
         only, group = table.filter(table[by] == level), f"{by}={level}"
         made += _crude(pair, ask, only, group) + _adjusted(pair, ask, only, group)

@@ -12,14 +12,27 @@ from cxresearch.measures import MODELS, number
 
 HUGE_N = 20_000
 SMALL_R = 0.05
+NAMES = {
+    "r": "Pearson r",
+    "rho": "Spearman rho",
+    "tau": "Kendall tau-b",
+    "semipartial": "semi-partial r",
+    "polychoric": "polychoric correlation by maximum likelihood",
+}
+EQUAL = (
+    "adjusted",
+    "within ",
+    "within_segment",
+)  # steps that compare like with like; within customer noise alone makes r small
 
 
 def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes) -> str:
-    parts = ["Pearson r and Spearman rho."]
+    made = {record["measure"] for record in table}
+    parts = [" and ".join(name for measure, name in NAMES.items() if measure in made) + "."]
     if adjusters:
         parts.append(f"Same usage and price: partial correlation given {', '.join(adjusters)}.")
     if any(record["model"] == "reliable" for record in table):
-        parts.append("Corrected for unreliability by Cronbach's alpha of the items.")
+        parts.append("Corrected for unreliability by Cronbach's alpha of the items, whose own error is counted.")
     if any(record["model"] == "all_customers" for record in table):
         parts.append(f"Range for all customers: {silent.ASSUMPTION}.")
     parts.append(notes.interval_method())
@@ -42,25 +55,32 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
         return f"Not estimable: {why}.", "Not estimable"
     first = records[0]
     if first["model"].startswith("lag"):
-        listed = ", ".join(f"{number(r['estimate'])} at {r['model']}" for r in records)
+        listed = ", ".join(f"{number(r['estimate'])} at {r['model']}" for r in records if "," not in r["model"])
+        inside = [f"{number(r['estimate'])}" for r in records if r["model"].endswith("within customer")]
+        within = f"; within customer {', '.join(inside)}" if inside else ""
         held = ", at the same usage and price" if pair.given else ""
         return (
-            f"{_cap(x)} with {y} so many months later{held}: r = {listed}.",
+            f"{_cap(x)} with {y} so many months later{held}: r = {listed}{within}.",
             f"{_cap(x)} with {y}, by the months between them",
         )
     crude = next((r for r in records if r["model"] == "crude"), first)
     text = f"{_cap(x)} and {y} {_goes(crude)}: crude r {written(crude)}"
     turned = [r for r in records if _turns(crude, r)]
+    gone = [r for r in records if _gone(crude, r)]
     last = next(
         (r for r in reversed(records) if r["model"] in ("within_customer", "within_site_month", "adjusted")), None
     )
     if turned:
-        text += f"; the sign turns with {MODELS[turned[0]['model']]}: {written(turned[0], n=False)}"
+        text += f"; the sign turns with {finding.spoken('model', turned[0]['model'])}: {written(turned[0], n=False)}"
+    elif gone:
+        text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
         text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
     title = f"{_cap(x)} and {y} {_goes(last or crude)}"
     if turned:
-        title = f"{_cap(x)} and {y}: the crude sign turns with {MODELS[turned[0]['model']]}"
+        title = f"{_cap(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
+    elif gone:
+        title = f"{_cap(x)} and {y}: the crude correlation is not there {_where(finding, gone[0])}"
     return text + ".", title
 
 
@@ -92,15 +112,33 @@ def _goes(record: dict[str, Any]) -> str:
     return "go together" if record["estimate"] > 0 else "go in opposite directions"
 
 
+def _where(finding: Finding, record: dict[str, Any]) -> str:
+    """The step of a row as a place: `within segment`, `at the same usage and price`."""
+    step = finding.spoken("model", record["model"])
+    return step if step.startswith("within") else f"at the {step}"
+
+
 def _cap(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
 def _turns(crude: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether a step's interval lies wholly on the other side of zero than the crude estimate."""
-    if other["conf_low"] is None or crude["estimate"] is None:
+    """Whether both intervals exclude zero, on opposite sides of it."""
+    return _side(crude) * _side(other) < 0
+
+
+def _gone(crude: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether a crude correlation that excludes zero is not there at equal levels: apart from an interval with zero."""
+    if not other["model"].startswith(EQUAL) or not _side(crude) or other["conf_low"] is None or _side(other):
         return False
-    return (crude["estimate"] < 0 < other["conf_low"]) or (other["conf_high"] < 0 < crude["estimate"])
+    return bool(other["conf_high"] < crude["conf_low"] or crude["conf_high"] < other["conf_low"])
+
+
+def _side(record: dict[str, Any]) -> int:
+    """On which side of zero an interval lies; 0 where it holds zero or there is none."""
+    if record["conf_low"] is None or record["conf_high"] is None:
+        return 0
+    return int(record["conf_low"] > 0) - int(record["conf_high"] < 0)
 
 
 def caveats(
@@ -133,27 +171,18 @@ def caveats(
 
 def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[Caveat]:
     found = []
+    x, y = study.term(pair.term).label, study.term(pair.outcome).label
     crude = {r["measure"]: r for r in own if r["model"] == "crude" and r["group"] == "all"}
-    for measure, first in crude.items():
-        turned = [r for r in own if r["group"] == "all" and r["measure"] == measure and _turns(first, r)]
-        if turned:
-            steps = " and ".join(dict.fromkeys(MODELS.get(r["model"], r["model"]) for r in turned))
-            x, y = study.term(pair.term).label, study.term(pair.outcome).label
-            found.append(
-                Caveat(
-                    "confounded", f"The crude sign of {x} with {y} turns: {steps}. Do not read the crude number alone."
-                )
-            )
+    steps = [r for r in own if r["group"] == "all" and r["measure"] in crude]
+    turned = [r for r in steps if _turns(crude[r["measure"]], r)]
+    gone = [r for r in steps if _gone(crude[r["measure"]], r)]
+    for records, what in ((turned, "sign of {} with {} turns"), (gone, "correlation of {} with {} is not there")):
+        if records:
+            told = " and ".join(dict.fromkeys(MODELS.get(r["model"], r["model"]) for r in records))
+            text = f"The crude {what.format(x, y)}: {told}. Do not read the crude number alone."
+            found.append(Caveat("confounded", text))
             break
-    levels = [
-        r
-        for r in own
-        if r["group"] != "all" and r["model"] == "crude" and r["measure"] == "r" and r["n"] >= study.min_cell
-    ]
-    if len(levels) > 1 and "r" in crude and all(_turns(crude["r"], r) for r in levels):
-        found.append(
-            Caveat("reversed", "The sign over all customers is the opposite of the sign inside every segment.")
-        )
+    found += _reversal(study, own, crude.get("r"))
     r = crude.get("r")
     if (
         r
@@ -169,3 +198,20 @@ def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[C
             )
         )
     return found
+
+
+def _reversal(study: Study, own: list[dict[str, Any]], crude: dict[str, Any] | None) -> list[Caveat]:
+    """Simpson's paradox: the correlation at equal level, all levels together, has the opposite sign of the crude one.
+
+    Judged by the standardised number first, which no small level can upset; both intervals must exclude zero.
+    """
+    inside = [r for r in own if r["measure"] == "r" and r["model"].startswith(("within ", "within_segment"))]
+    for record in inside if crude else []:
+        if crude and record["group"] == "all" and _turns(crude, record):
+            levels = [r for r in own if r["group"] != "all" and r["model"] == "crude" and r["measure"] == "r"]
+            levels = [r for r in levels if r["n"] >= study.min_cell]
+            against = sum(_turns(crude, r) for r in levels)
+            each = f" ({against} of {len(levels)} levels by themselves)" if levels else ""
+            text = f"{_cap(MODELS.get(record['model'], record['model']))} the sign is the opposite of that over all customers{each}: "
+            return [Caveat("reversed", text + "the groups differ, not the customers in them. Read the groups.")]
+    return []

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import itertools
-import math
-from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
+from cxresearch.data.terms import KEYS
 from cxresearch.evidence import inference
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.moments import Spread, moments
+from cxresearch.evidence.moments import moments
 
 Array = NDArray[np.float64]
-# how the silent may differ from those who answered: policy, not a parameter
-SLOPES = (0.5, 1.0, 1.5)  # their slope, as a multiple of the slope among the answers
-SHIFTS = (-1.0, 0.0, 0.5)  # their mean answer at equal conditions, in standard deviations of the answers
+# how the silent may differ from those who answered: policy, not a parameter; a range can end between its corners
+SLOPES = (0.5, 0.75, 1.0, 1.25, 1.5)  # their slope, as a multiple of the slope among the answers
+SHIFTS = (
+    -1.0,
+    -0.75,
+    -0.5,
+    -0.25,
+    0.0,
+    0.25,
+    0.5,
+)  # their mean answer at equal conditions, in standard deviations of the answers
 ASSUMPTION = (
     f"the silent may score from {-SHIFTS[0]:g} standard deviation lower to {SHIFTS[-1]:g} higher at equal conditions, "
     f"with {SLOPES[0]:g} to {SLOPES[-1]:g} times the slope"
@@ -32,74 +40,67 @@ def correlation_range(study: Study, *, asked: str, known: str) -> tuple[Interval
     the highest end of the 95 % intervals of all alterations. Gives interval, rows of everybody, clusters.
     Source: pattern-mixture sensitivity, Little & Rubin, Statistical Analysis with Missing Data, chapter 15.
     """
-    answers = moments(study, study.rows([asked, known]), [known, asked])
-    everybody = moments(study, study.rows([known]), [known])
-    if answers.n < 3 or everybody.n <= answers.n or answers.blocks != everybody.blocks:
-        return inference.NOTHING, everybody.n, everybody.clusters
-    made = [_interval(answers, everybody, slope, shift) for slope, shift in itertools.product(SLOPES, SHIFTS)]
-    if any(i.conf_low is None for i in made):
-        return inference.NOTHING, everybody.n, everybody.clusters
-    plain = _interval(answers, everybody, 1.0, 0.0)
-    low = min(i.conf_low for i in made if i.conf_low is not None)
-    high = max(i.conf_high for i in made if i.conf_high is not None)
-    return Interval(plain.estimate, plain.std_error, plain.df, low, high, None), everybody.n, everybody.clusters
+    columns = ["cx_known", "cx_answered", "cx_known_answered", "cx_asked_answered"]
+    spread = moments(study, _everybody(study, asked, known), columns)
+    n, clusters = spread.n, spread.clusters
+    answers = round(float(spread.mean[1]) * n) if n else 0
+    if not 3 <= answers < n:
+        return inference.NOTHING, n, clusters
+    full = _products(spread.full, spread.mean, spread.scale)
+    left_out = _products(spread.left_out, spread.mean_left_out, spread.scale)
+    made = {
+        (slope, shift): inference.jackknife(
+            float(mixture(full, slope, shift)), mixture(left_out, slope, shift), on="r", blocks=spread.parts
+        )
+        for slope, shift in itertools.product(SLOPES, SHIFTS)
+    }
+    ends = [(i.conf_low, i.conf_high) for i in made.values() if i.conf_low is not None and i.conf_high is not None]
+    if len(ends) < len(made):
+        return inference.NOTHING, n, clusters
+    plain = made[1.0, 0.0]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    return Interval(plain.estimate, plain.std_error, plain.df, low, high, None), n, clusters
 
 
-def _interval(answers: Spread, everybody: Spread, slope: float, shift: float) -> Interval:
-    full = _mixture(
-        answers.full,
-        answers.mean,
-        answers.n,
-        answers.scale,
-        everybody.full,
-        everybody.mean,
-        everybody.n,
-        everybody.scale,
-        slope,
-        shift,
+def _everybody(study: Study, asked: str, known: str) -> ir.Table:
+    """All rows with the known term, whether they answered, and both terms of those who did (else zero), centred."""
+    answers = study.rows([asked, known])
+    centre = answers.aggregate(x=answers[known].mean(), y=answers[asked].mean()).to_pyarrow().to_pylist()[0]
+    said = answers.select(*KEYS, cx_said=answers[asked] - (centre["y"] or 0.0))
+    table = study.rows([known]).left_join(said, list(KEYS))
+    x, answered = table[known] - (centre["x"] or 0.0), table.cx_said.notnull().cast("float64")
+    return table.mutate(
+        cx_known=x, cx_answered=answered, cx_known_answered=x * answered, cx_asked_answered=table.cx_said.fill_null(0.0)
     )
-    # a block holds its share of rows; shares of rows without it differ too little to matter for the interval
-    left = _mixture(
-        answers.left_out,
-        answers.mean_left_out,
-        answers.n,
-        answers.scale,
-        everybody.left_out,
-        everybody.mean_left_out,
-        everybody.n,
-        everybody.scale,
-        slope,
-        shift,
-    )
-    return inference.jackknife(float(full), left, on="r")
 
 
-def _mixture(
-    cov: Array,
-    mean: Array,
-    n: int,
-    scale: Array,
-    all_cov: Array,
-    all_mean: Array,
-    all_n: int,
-    all_scale: Array,
-    slope: float,
-    shift: float,
-) -> Any:
-    """The correlation over answers and silent together, from moments of the answers and of everybody."""
-    share = n / all_n
-    var_x, var_y = cov[..., 0, 0] * scale[0] ** 2, cov[..., 1, 1] * scale[1] ** 2
-    cov_xy = cov[..., 0, 1] * scale[0] * scale[1]
-    total_x, mean_x = all_cov[..., 0, 0] * all_scale[0] ** 2, all_mean[..., 0]
-    # what is left for the silent when the answers are taken out of everybody
-    silent_mean = (mean_x - share * mean[..., 0]) / (1 - share)
-    silent_var = (total_x - share * (var_x + (mean[..., 0] - mean_x) ** 2)) / (1 - share) - (silent_mean - mean_x) ** 2
-    b = cov_xy / var_x
-    residual = var_y - b * cov_xy
-    gap_x = silent_mean - mean[..., 0]
-    gap_y = slope * b * gap_x + shift * np.sqrt(var_y)
-    cov_all = share * cov_xy + (1 - share) * slope * b * silent_var + share * (1 - share) * gap_x * gap_y
-    var_all = share * var_y + (1 - share) * (slope**2 * b**2 * silent_var + residual) + share * (1 - share) * gap_y**2
+def _products(covariance: Array, mean: Array, scale: Array) -> Array:
+    """Mean products (…, 5, 5) of one and of the four columns, in their own units."""
+    own = covariance * scale[:, None] * scale[None, :] + mean[..., :, None] * mean[..., None, :]
+    made = np.ones((*own.shape[:-2], 5, 5))
+    made[..., 1:, 1:], made[..., 0, 1:], made[..., 1:, 0] = own, mean, mean
+    return made
+
+
+def mixture(products: Array, slope: float, shift: float) -> Array:
+    """The correlation over answers and silent together, the silent altered, from mean products (…, 5, 5).
+
+    The columns are one, x, a (answered: 1 or 0), a x and a y. The silent have the line of the answers, `slope` times as
+    steep about the answers' mean and `shift` of their standard deviations higher, with the same scatter about it.
+    """
+    share, mean_x = products[..., 0, 2], products[..., 0, 1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = cov_all / np.sqrt(total_x * var_all)
-    return found if np.ndim(found) else (float(found) if math.isfinite(float(found)) else math.nan)
+        x, y = products[..., 0, 3] / share, products[..., 0, 4] / share
+        var_x, var_y = products[..., 1, 3] / share - x**2, products[..., 4, 4] / share - y**2
+        cov = products[..., 1, 4] / share - x * y
+        silent_x = (mean_x - share * x) / (1 - share)
+        silent_var = (products[..., 1, 1] - products[..., 1, 3]) / (1 - share) - silent_x**2
+        b = cov / var_x
+        gap_x = silent_x - x
+        gap_y = slope * b * gap_x + shift * np.sqrt(var_y)
+        between = share * (1 - share)
+        cov_all = share * cov + (1 - share) * slope * b * silent_var + between * gap_x * gap_y
+        scatter = var_y - b * cov
+        var_all = share * var_y + (1 - share) * (slope**2 * b**2 * silent_var + scatter) + between * gap_y**2
+        total_x = products[..., 1, 1] - mean_x**2
+        return np.asarray(cov_all / np.sqrt(total_x * var_all))

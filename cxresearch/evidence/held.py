@@ -81,7 +81,7 @@ class Held:
         return [labels[used[i]] for i in order], place[numbered]
 
 
-def held(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
+def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
     """The rows of a table that have these columns, fetched when first asked for; None where the study is too large."""
     if study.most_rows > MOST_ROWS:
         return None

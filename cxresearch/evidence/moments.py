@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
-from cxresearch.evidence.held import held
+from cxresearch.evidence.held import hold
 from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory
 
 Array = NDArray[np.float64]
@@ -94,7 +94,7 @@ def moments(
     across clusters, such as a segment.
     """
     names = list(dict.fromkeys(columns))
-    small = held(study, table, [*names, *within, *([fixed] if fixed else [])])
+    small = hold(study, table, [*names, *within, *([fixed] if fixed else [])])
     sums = (
         sums_in_memory(small, names, within, fixed)
         if small is not None

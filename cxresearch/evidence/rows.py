@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
-from cxresearch.evidence.held import Held, held
+from cxresearch.evidence.held import Held, hold
 from cxresearch.evidence.sums import block_of, cluster_of, narrowed
 
 CAP = 1_000_000
@@ -60,7 +60,7 @@ class Rows:
 def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
     """The complete rows of columns. Beyond the cap whole customers are sampled by the md5 of their id."""
     names = list(dict.fromkeys(columns))
-    small = held(study, table, names)
+    small = hold(study, table, names)
     if small is not None:
         return _rows_of(small, names)
     table = narrowed(study, table, names)

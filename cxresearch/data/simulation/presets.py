@@ -79,6 +79,17 @@ class Preset:
     leave_contract: float = -0.15  # per 12 months left
     leave_competitor: float = 1.0  # from no rival to full exposure
 
+    # What single events go with: log odds, planted when the records are drawn, so they change nothing above.
+    resolved_repeat: float = -1.4  # resolved at the first contact, with the next contact within 7 days
+    resolved_leave: float = -0.3  # resolved at the first contact, with leaving
+    resolved_accepted: float = 0.9  # accepted offers after resolved contacts
+    offer_unresolved_leave: float = 0.3  # offers after unresolved contacts, with leaving
+    partner_resolved: float = -0.1  # contacts at partners: two in a hundred fewer are resolved
+    hurry_resolved: float = -0.2  # per standard deviation of a team's pressure to be short
+    late_leave: float = 0.5  # late and incomplete orders, with leaving
+    transfers_ease: float = -0.5  # ease after the contact, points per transfer
+    clarity_complaint: float = -0.3  # complaints, per 10 points of clarity of the contract
+
 
 BASELINE = Preset()
 
@@ -123,6 +134,15 @@ NULL = replace(
     leave_tenure=0.0,
     leave_prepaid=0.0,
     leave_contract=0.0,
+    resolved_repeat=0.0,
+    resolved_leave=0.0,
+    resolved_accepted=0.0,
+    offer_unresolved_leave=0.0,
+    partner_resolved=0.0,
+    hurry_resolved=0.0,
+    late_leave=0.0,
+    transfers_ease=0.0,
+    clarity_complaint=0.0,
 )
 
 # Neighbours share nearly all of the network and much of their satisfaction, month after month.

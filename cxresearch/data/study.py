@@ -64,6 +64,7 @@ class Study:
         self.period, self.segment, self.window = period, segment, window
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
+        self.prior = mapping.prior
         self._engine = engine
         self._sources = {name: source for name, source in sources.items() if name not in EVENT_KEYS}
         self._events = {name: source for name, source in sources.items() if name in EVENT_KEYS}

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from cxresearch.data.terms import term
 
-MOOD = 0.35  # of one questionnaire: it colours every item of it and nothing else
 LEAN = 0.75  # of an answer about experience or value on the rated dimension behind it; the rest is its own
 BEHIND = {
     "cx_empathy": "empathy",
@@ -35,10 +34,13 @@ def felt_by(base: Latents, dimensions: Latents, satisfaction: NDArray, trust: ND
     return {name: values.astype(np.float32) for name, values in liked.items()}
 
 
-def answers(rng: np.random.Generator, latents: Latents) -> pd.DataFrame:
-    """Every item of everybody: the latent it asks about, the mood of this questionnaire, the noise of this item."""
+def answers(rng: np.random.Generator, latents: Latents, moody: float) -> pd.DataFrame:
+    """Every item of everybody: the latent it asks about, the mood of this questionnaire, the noise of this item.
+
+    The mood (`moody` is its spread) colours every item of one questionnaire and nothing else.
+    """
     count = len(latents["satisfaction"])
-    mood = MOOD * rng.standard_normal(count, dtype=np.float32)
+    mood = moody * rng.standard_normal(count, dtype=np.float32)
 
     def item(latent: str, centre: float, spread: float, noise: float, low: int, high: int) -> NDArray[np.int8]:
         value = rng.standard_normal(count, dtype=np.float32)

@@ -69,7 +69,7 @@ def left_next(operator: Operator) -> Array:
 
 def events(operator: Operator, preset: Preset, seed: int) -> dict[str, Table]:
     """The tables of single events, and of `panel` what is noted beside it: columns in the field's words by name."""
-    streams = [np.random.default_rng([seed, len(operator.panel), number]) for number in range(4)]
+    streams = [np.random.default_rng([seed, len(operator.panel), number]) for number in range(1, 5)]
     contacts, places = _contacts(streams[0], operator, preset, seed)
     orders, late = _orders(streams[2], operator, preset, seed)
     return {
@@ -97,7 +97,19 @@ def _noted(rng: np.random.Generator, operator: Operator, preset: Preset) -> Tabl
         "notice_date": moments(notice, ~left),
         "contract_clarity": pa.array(np.round(clarity, 1)),
         "complaint": flags(complained),
-    }
+    } | _only_some(rng, preset, panel, left)
+
+
+def _only_some(rng: np.random.Generator, preset: Preset, panel: pd.DataFrame, left: NDArray[np.bool_]) -> Table:
+    """Columns of the panel that only some presets have."""
+    found = {}
+    if preset.retention_calls:
+        found["retention_desk_call"] = flags(rng.random(len(left)) < np.where(left, preset.retention_calls, 0.004))
+    if preset.wholesale:
+        number = panel["customer_id"].cat.codes.to_numpy()
+        kind = np.where(number < preset.wholesale, 2, number % 10 == 0)
+        found["customer_type"] = words(kind, ("residential", "sme", "wholesale"))
+    return found
 
 
 def _keys(letter: str, operator: Operator, row: NDArray[np.integer], seed: int) -> Table:

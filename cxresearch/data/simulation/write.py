@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from cxresearch.data.simulation.items import more_answers
 from cxresearch.data.simulation.known import known_truth
@@ -31,19 +33,25 @@ def simulate(
     *,
     preset: str = "baseline",
     seed: int = 1,
-    customers: int = 20_000,
+    customers: int | None = None,
     months: int = 24,
     sites: int | None = None,
     last: str = "2026-10",
 ) -> list[Path]:
     """Write a simulated operator into the folder and return the paths; the same bytes for the same arguments.
 
+    Without `customers` there are as many as the preset has, mostly 20,000.
     The rows of `truth.parquet` were computed once on a million customers with the default months, last month and
     customers per site. Raises UsageError for arguments that cannot be.
     """
-    _check(preset, seed, customers, months, sites)
-    places = default_sites(customers) if sites is None else sites
-    operator = generate(PRESETS[preset], seed, customers, months, places, last)
+    if preset not in PRESETS:
+        raise UsageError(f"simulate: no preset {preset!r}{nearest(preset, list(PRESETS))}")
+    if customers is None:
+        customers = PRESETS[preset].customers
+    _check(seed, customers, months, sites)
+    places = (PRESETS[preset].sites or default_sites(customers)) if sites is None else sites
+    whole = generate(PRESETS[preset], seed, customers, months, places, last)
+    operator = _kept(whole, PRESETS[preset], seed)
     found = events(operator, PRESETS[preset], seed)
     found["panel"] |= {str(name): _column(values) for name, values in operator.panel.items()}
     found["surveys"] = _surveys(operator, PRESETS[preset], found["interactions"], seed)
@@ -51,7 +59,7 @@ def simulate(
         "truth.parquet": pa.Table.from_pandas(known_truth(preset), schema=TRUTH, preserve_index=False),
     }
     call = f"preset={preset!r}, seed={seed}, customers={customers}, months={months}, sites={places}, last={last!r}"
-    return _into_place(Path(folder), tables, _study(preset, seed, call))
+    return _into_place(Path(folder), tables, _study(PRESETS[preset], seed, call, float(whole.panel["churned"].mean())))
 
 
 def default_sites(customers: int) -> int:
@@ -59,9 +67,7 @@ def default_sites(customers: int) -> int:
     return max(12, round(customers * 300 / 20_000))
 
 
-def _check(preset: str, seed: int, customers: int, months: int, sites: int | None) -> None:
-    if preset not in PRESETS:
-        raise UsageError(f"simulate: no preset {preset!r}{nearest(preset, list(PRESETS))}")
+def _check(seed: int, customers: int, months: int, sites: int | None) -> None:
     least = {"seed": (seed, 0), "customers": (customers, 100), "months": (months, 2), "sites": (sites, 2)}
     for name, (value, low) in least.items():
         if name == "sites" and value is None:
@@ -80,6 +86,16 @@ TRUTH = pa.schema(
         ("claim", pa.string()),
     ]
 )
+
+
+def _kept(operator: Operator, preset: Preset, seed: int) -> Operator:
+    """The rows that the operator hands out: all, or those of leavers and some of the others."""
+    if preset.stayers_kept == 1:
+        return operator
+    left = operator.panel["churned"].fillna(False).to_numpy(dtype=bool)
+    keep = left | (np.random.default_rng([seed, 7]).random(len(left)) < preset.stayers_kept)
+    panel, answers = (table[keep].reset_index(drop=True) for table in (operator.panel, operator.answers))
+    return Operator(panel, answers, operator.answered[keep])
 
 
 def _table(name: str, columns: Table) -> pa.Table:
@@ -109,12 +125,23 @@ def _surveys(operator: Operator, preset: Preset, contacts: Table, seed: int) -> 
         "answered_at": moments(answered, silent),
         "called_back_at": moments(answered + 2 * DAY_MS, ~called),
     }
-    columns |= {str(name): pa.array(values.to_numpy(), mask=silent) for name, values in operator.answers.items()}
+    columns |= {
+        str(name): pa.array(_coded(later, preset, values.to_numpy()), mask=silent)
+        for name, values in operator.answers.items()
+    }
     position = pa.array(np.maximum(operator.answered.cumsum() - 1, 0), mask=silent)
     columns |= {
         str(name): pa.array(values.to_numpy()).take(position) for name, values in more_answers(later, given).items()
     }
     return _below(columns, _after_contacts(later, preset, contacts, len(panel), seed))
+
+
+def _coded(rng: np.random.Generator, preset: Preset, values: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Answers, some of them a code that says that there is none."""
+    if not preset.codes:
+        return values
+    none = rng.random(len(values)) < preset.codes
+    return np.where(none, rng.integers(98, 100, len(values)), values).astype(np.int8)
 
 
 def _after_contacts(rng: np.random.Generator, preset: Preset, contacts: Table, first: int, seed: int) -> Table:
@@ -147,15 +174,16 @@ def _of_kind(kind: str, columns: Table) -> pa.Array:
     return pa.array([kind]).dictionary_encode().take(pa.array(np.zeros(len(columns["survey_id"]), dtype=np.int32)))
 
 
-def _study(preset: str, seed: int, call: str) -> str:
+def _study(preset: Preset, seed: int, call: str, prior: float) -> str:
+    enriched = f"enriched = true\nprior = {prior:.5f}\n" if preset.stayers_kept < 1 else ""
     tables = "\n".join(f'[tables.{name}]\nfile = "{name}.parquet"\n' for name in TABLES)
     return f"""\
 # written by cxresearch: simulate({call})
-name = "simulated-{preset}-{seed}"
-title = "Simulated operator (preset {preset}, seed {seed})"
+name = "simulated-{preset.name.replace("_", "-")}-{seed}"
+title = "Simulated operator (preset {preset.name}, seed {seed})"
 simulated = true
-levels = ["customer", "site"]
-
+levels = {json.dumps(preset.levels)}
+{enriched}
 {tables}"""
 
 

@@ -84,7 +84,7 @@ def _parser() -> Parser:
     simulate = verbs.add_parser("simulate", help="make an operator whose true effects are known", allow_abbrev=False)
     simulate.add_argument("--preset", default="baseline", help="which world to simulate (default: baseline)")
     simulate.add_argument("--seed", type=int, default=1, help="the same seed gives the same customers (default: 1)")
-    simulate.add_argument("--customers", type=int, default=20_000, help="how many customers (default: 20000)")
+    simulate.add_argument("--customers", type=int, help="how many customers (default: as the preset has, mostly 20000)")
     simulate.add_argument("--months", type=int, default=24, help="how many months (default: 24)")
     simulate.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: data/demo)")
     simulate.set_defaults(run=_simulate)

@@ -13,6 +13,7 @@ from small_study import study_of
 
 from cxresearch.data import periods
 from cxresearch.data.opening import open_study, preflight
+from cxresearch.data.simulation.write import FILES
 from cxresearch.data.study import Study
 from cxresearch.errors import NoData, UsageError
 
@@ -230,12 +231,7 @@ def test_two_processes_may_simulate_at_once(tmp_path: Path):
     told = [process.communicate(timeout=120) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert told[0][0] == told[1][0] == f"{demo(tmp_path).frame(['satisfaction'])['satisfaction'].sum()}\n"
-    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
-        "panel.parquet",
-        "study.toml",
-        "surveys.parquet",
-        "truth.parquet",
-    ]
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == sorted(FILES)
 
 
 def test_preflight_tells_what_a_report_will_be_of(tmp_path: Path):

@@ -12,7 +12,7 @@ import ibis.expr.types as ir
 
 from cxresearch.data import periods
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.terms import KEYS, TERMS
+from cxresearch.data.terms import EVENT_KEYS, KEYS, TERMS
 from cxresearch.errors import GateClosed, UsageError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
     """Close where rows cannot be told apart or joined. Raises GateClosed; UsageError where the mapping is at fault."""
     panel, survey = sources.get("panel"), sources.get("surveys")
     for level in mapping.levels:
-        if level != "customer" and not any(LEVELS[level] in source.values for source in sources.values()):
+        if level != "customer" and not any(LEVELS[level] in s.values for s in (panel, survey) if s is not None):
             raise UsageError(f"{mapping.path.name}: levels has {level!r}, but no column is mapped to {LEVELS[level]!r}")
     if panel is not None:
         now = panel.select(list(KEYS))
@@ -137,6 +137,33 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
                 where = f"{mapping.path.name} [tables.{source.name}]"
                 raise UsageError(f"{where}: map a column to 'customer_id', so that answers meet their panel rows")
         _refuse_strangers(answers.filter(answers.period == period), survey.file, now, panel.file)
+    for name in EVENT_KEYS:
+        if name in sources:
+            _event_gate(name, sources)
+
+
+def _event_gate(name: str, sources: MappingType[str, Source]) -> None:
+    """Close where ids of events repeat or lack, or point to nobody and nowhere."""
+    source, key = sources[name], EVENT_KEYS[name]
+    if key in source.values:
+        counted = source.select([key]).group_by(key).aggregate(times=ibis._.count())
+        repeated = counted.filter((counted.times > 1) | counted[key].isnull())
+        found = repeated.order_by(key).limit(1).to_pyarrow().to_pylist()
+        if found:
+            number = int(repeated.count().to_pyarrow().as_py())
+            told = f"{number:,} times, such as {found[0][key]!r}" if found[0][key] is not None else "null"
+            raise GateClosed(f"{source.file}: {key} does not tell rows apart ({told}); give each row an id of its own")
+    if "period" in source.values:
+        months(source)
+    for to, column in (("panel", "customer_id"), ("touchpoints", "touchpoint_id")):
+        other = sources.get(to)
+        if other is None or other is source or column not in source.values or column not in other.values:
+            continue
+        here, there = source.select([column]), other.select([column])
+        if not here.semi_join(there, column).limit(1).to_pyarrow().num_rows:
+            first, second = (table[column].min().to_pyarrow().as_py() for table in (here, there))
+            ids = f"ids are {first!r} here and {second!r} there"
+            raise GateClosed(f"{source.file}: no row has a {column} of {other.file}; {ids}")
 
 
 def _refuse_repeats(table: ir.Table, file: str, what: str, advice: str) -> None:

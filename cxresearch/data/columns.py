@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from cxresearch.data.checks import Outside, Ranged, outside
 from cxresearch.data.mapping import Column, Table
-from cxresearch.data.terms import Term, nearest, table_terms
+from cxresearch.data.terms import EVENT_KEYS, Term, nearest, table_terms
 from cxresearch.errors import UsageError
 
 TEXT_KINDS = ("id", "category", "time")
@@ -99,7 +99,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
     if table.period is not None:
         values["period"] = ibis.literal(table.period)
     identified = "customer_id" in values
-    if not identified:
+    if not identified and table.name not in EVENT_KEYS:
         values["customer_id"] = ibis.row_number().cast("string")  # without an id every row is a customer
     return Source(
         table.name,

@@ -84,6 +84,7 @@ class Mapping:
     currency: str = ""
     min_cell: int = MIN_CELL
     enriched: bool = False
+    prior: float | None = None  # true share of leavers in a month, where they are over-represented
     simulated: bool = False
     source: str = ""
     simulate: MappingType[str, Any] | None = None
@@ -161,6 +162,7 @@ def load(path: Path) -> Mapping:
             "currency": str,
             "min_cell": int,
             "enriched": bool,
+            "prior": float,
             "simulated": bool,
             "source": str,
             "simulate": dict,
@@ -177,6 +179,9 @@ def load(path: Path) -> Mapping:
     min_cell = read.get("min_cell", MIN_CELL)
     if min_cell < MIN_CELL:
         raise UsageError(f"{path.name}: min_cell is {min_cell}; a study may only raise it above {MIN_CELL}")
+    prior = read.get("prior")
+    if prior is not None and not (read.get("enriched") and 0 < prior < 1):
+        raise UsageError(f"{path.name}: prior is {prior}; it must lie between 0 and 1, beside enriched = true")
     tables = read.required("tables")
     if not {"panel", "surveys"} & set(tables):
         raise UsageError(f"{path.name}: needs [tables.panel] or [tables.surveys], or both")
@@ -190,6 +195,7 @@ def load(path: Path) -> Mapping:
         currency=read.get("currency", ""),
         min_cell=min_cell,
         enriched=read.get("enriched", False),
+        prior=prior,
         simulated=read.get("simulated", False) or "simulate" in data,
         source=read.get("source", ""),
         simulate=_simulate(data["simulate"], path.name) if "simulate" in data else None,

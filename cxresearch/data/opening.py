@@ -34,15 +34,14 @@ def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment:
 
     `data` is a path relative to the project's root (or absolute). A `[simulate]` table in it is carried out first
     where its tables are absent. Raises UsageError (unknown file, key, column, segment, period word), NoData, and
-    GateClosed where a customer has several rows or answers in one period, or no answer meets a row of the panel.
+    GateClosed where a customer has several rows or answers in one period, an id of an event stands twice, or no row
+    of a table meets the table that its ids point to.
     """
     mapping = _load(data)
     if not 1 <= window <= 120:
         raise UsageError(f"window is {window}; it must lie in [1, 120]")
     engine = Engine()
-    sources = {
-        name: engine.source(mapping, table) for name, table in mapping.tables.items() if name in ("panel", "surveys")
-    }
+    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
     resolved = _period(mapping, sources, period)
     checks.gate(mapping, sources, resolved)
     study = Study(mapping, resolved, segment, window, engine, sources)
@@ -103,7 +102,7 @@ def _check_segment(study: Study, sources: MappingType[str, Source]) -> None:
     if study.segment == ALL:
         return
     name = study.segment_term
-    source = next((s for s in sources.values() if name in s.values), None)
+    source = next((s for s in sources.values() if name in s.values and s.name in ("panel", "surveys")), None)
     if name is None or source is None:
         raise UsageError(f"{study.name} has no segment column; use segment = 'all'")
     levels = sorted(v for v in source.select([name]).distinct().to_pyarrow()[name].to_pylist() if v is not None)

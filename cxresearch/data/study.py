@@ -13,7 +13,7 @@ from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.terms import BY_NAME, KEYS, ROLES, Role, Term, nearest
+from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.errors import UsageError
 from cxresearch.finding import Caveat
 
@@ -30,7 +30,7 @@ class Study:
     Roles (`study.network`, `study.rater`, `study.satisfaction`, `study.segments` …) are tuples of the terms that
     the study has, possibly empty. `frame([...])` gives a plain DataFrame. The unit of a question is the panel row
     (customer and period), or the answered relationship survey joined one to one to its panel row where a term of
-    the survey is asked for.
+    the survey is asked for, or the single event with its panel row where a term of such a table is.
     """
 
     satisfaction: Role
@@ -47,6 +47,9 @@ class Study:
     segments: Role
     money: Role
     churn: Role
+    cx: Role
+    value: Role
+    pillars: Role
 
     def __init__(
         self,
@@ -61,7 +64,10 @@ class Study:
         self.period, self.segment, self.window = period, segment, window
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
-        self._engine, self._sources = engine, sources
+        self.prior = mapping.prior
+        self._engine = engine
+        self._sources = {name: source for name, source in sources.items() if name not in EVENT_KEYS}
+        self._events = {name: source for name, source in sources.items() if name in EVENT_KEYS}
         self._many: dict[str, bool] = {}
         self._most_rows: int | None = None
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
@@ -91,6 +97,7 @@ class Study:
     def missing(self, *terms: str) -> tuple[str, ...]:
         """Those of the terms that the study lacks, as `table.column`; an unknown word is a UsageError."""
         have = {name for source in self._sources.values() for name in source.values}
+        have |= {name for name in BY_NAME if self._event_table([name])}
         return tuple(f"{self.term(name).table}.{name}" for name in terms if name not in have)
 
     def term(self, name: str) -> Term:
@@ -175,7 +182,7 @@ class Study:
     def on_survey(self, columns: Sequence[str]) -> bool:
         """Whether a question about these columns is asked of answers; else of panel rows."""
         panel = self._sources.get("panel")
-        return panel is None or not set(columns) <= set(panel.values)
+        return not self._event_table(columns) and (panel is None or not set(columns) <= set(panel.values))
 
     def rows(
         self, columns: Sequence[str], *, lag: MappingType[str, int] | None = None, only: Sequence[str] | None = None
@@ -199,13 +206,16 @@ class Study:
 
     def _unit(self, columns: Sequence[str], wanted: tuple[str, ...]) -> ir.Table:
         """Panel rows, looked at where they lie, or answers joined to their panel rows, kept in memory."""
-        kind = "answers" if self.on_survey(columns) else "panel"
+        kind = self._event_table(columns) or ("answers" if self.on_survey(columns) else "panel")
         if (kind, wanted) not in self._units:
             if kind == "panel":
                 made = self._engine.view(self._panel(wanted))
             else:
                 # a join comes in any order; a fixed one makes every printed digit the same in each run
-                made = self._engine.keep(self._answers(wanted).order_by(list(KEYS)))
+                found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
+                made = self._engine.keep(
+                    found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns])
+                )
             self._units[kind, wanted] = made
         return self._units[kind, wanted]
 
@@ -230,6 +240,22 @@ class Study:
             return self._of_segment(table)
         own = [c for c in table.columns if c in KEYS or c not in panel.values]
         return table.select(own).inner_join(self._panel(wanted), list(KEYS))
+
+    def _event_table(self, columns: Sequence[str]) -> str | None:
+        """The table of single events that a question about these columns is asked of, if of any."""
+        found = [BY_NAME[c].table for c in columns if c in BY_NAME and BY_NAME[c].table in self._events]
+        return next((table for table in found if set(columns) & set(self._events[table].values)), None)
+
+    def _event_rows(self, name: str, wanted: tuple[str, ...]) -> ir.Table:
+        """Single events, each with what the panel says of its customer and month."""
+        source, panel = self._events[name], self._sources.get("panel")
+        table = source.select(list(source.values))
+        if "period" in table.columns:
+            table = table.filter(table.period.isin(list(wanted)))
+        if panel is None or not set(KEYS) <= set(table.columns):
+            return self._of_segment(table)
+        shared = [c for c in table.columns if c in panel.values and c not in KEYS]
+        return table.inner_join(self._panel(wanted).drop(*shared), list(KEYS))
 
     def answering(self, columns: Sequence[str] = (), *, only: Sequence[str] | None = None) -> ir.Table | None:
         """Everybody who was invited, with `answered` (1 or 0) and panel columns; None where that is not recorded."""

@@ -13,6 +13,9 @@ from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["number", "flag", "category", "id", "time"]
+LEAVING = ("voluntary", "involuntary", "move", "death", "migration")
+CHANNELS = ("call", "shop", "app", "web", "chat", "social", "field", "partner", "ivr")
+DOMAINS = ("network", "it", "bss", "field", "supplier", "partner", "customer")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Term:
     `step` is the difference for which effects are reported ("per 10 points"); `exposure` names the term that a
     count is met through; `items` are the answers that a composite is the mean of; `better` is +1 where more is
     better for the customer, -1 where less is, 0 where neither; `shared` is the level at which the value is shared.
+    The role `after` marks what is known only once a customer has given notice: it predicts nothing.
     """
 
     name: str
@@ -79,15 +83,7 @@ def _panel() -> list[Term]:
         Term("plan_type", "panel", "plan type", "category", role="segments", levels=("postpaid", "prepaid")),
         Term("prepaid", "panel", "prepaid plan", "flag", role="price"),
         Term("loyalty_scheme", "panel", "member of a loyalty scheme", "flag", role="relationship"),
-        Term(
-            "contract_remaining_m",
-            "panel",
-            "months left of the contract",
-            unit="month",
-            low=0,
-            role="relationship",
-            step=12,
-        ),
+        Term("contract_remaining_m", "panel", "months left of the contract", unit="month", low=0, role="relationship", step=12),
         Term("tenure_m", "panel", "tenure", unit="month", low=0, high=600, role="relationship", step=12),
         Term("handset_age_m", "panel", "age of the handset", unit="month", low=0, role="relationship", step=12),
         Term("services_held", "panel", "services held", unit="service", low=0, role="relationship"),
@@ -105,72 +101,29 @@ def _panel() -> list[Term]:
         net("packet_loss", "packet loss", "share of packets", -1, 0.01, low=0, high=1),
         net("outage_min", "outage", "minute", -1, 60.0, low=0),
         net("mos", "speech quality (mean opinion score)", "point", +1, 1.0, low=1, high=5),
-        Term(
-            "call_failures",
-            "panel",
-            "failed calls",
-            unit="failed call",
-            low=0,
-            role="network",
-            better=-1,
-            exposure="usage_calls",
-        ),
-        Term(
-            "blocked_calls",
-            "panel",
-            "blocked calls",
-            unit="blocked call",
-            low=0,
-            role="network",
-            better=-1,
-            exposure="usage_calls",
-        ),
+        Term("call_failures", "panel", "failed calls", unit="failed call", low=0, role="network", better=-1, exposure="usage_calls"),
+        Term("blocked_calls", "panel", "blocked calls", unit="blocked call", low=0, role="network", better=-1, exposure="usage_calls"),
         Term("order_days", "panel", "days from order to activation", unit="day", low=0, role="design", better=-1),
         Term("bill_errors", "panel", "billing errors", unit="billing error", low=0, role="design", better=-1),
-        Term(
-            "plan_clarity",
-            "panel",
-            "clarity of the plan",
-            unit="point",
-            low=0,
-            high=100,
-            role="design",
-            better=+1,
-            step=10,
-        ),
-        Term(
-            "contract_clarity",
-            "panel",
-            "clarity of the contract",
-            unit="point",
-            low=0,
-            high=100,
-            role="design",
-            better=+1,
-            step=10,
-        ),
+        Term("plan_clarity", "panel", "clarity of the plan", unit="point", low=0, high=100, role="design", better=+1, step=10),
+        Term("contract_clarity", "panel", "clarity of the contract", unit="point", low=0, high=100, role="design", better=+1, step=10),
         Term("wait_s", "panel", "wait for care", unit="second", low=0, role="operations", better=-1, step=60),
-        Term(
-            "fcr",
-            "panel",
-            "first-contact resolution",
-            unit="share of contacts",
-            low=0,
-            high=1,
-            role="operations",
-            better=+1,
-            step=0.1,
-        ),
+        Term("fcr", "panel", "first-contact resolution", unit="share of contacts", low=0, high=1, role="operations", better=+1, step=0.1),
         Term("transfers", "panel", "transfers", unit="transfer", low=0, role="operations", better=-1),
         Term("tickets_open", "panel", "open tickets", unit="ticket", low=0, role="operations", better=-1),
         Term("care_contacts", "panel", "contacts with care", unit="contact", low=0, role="operations", better=-1),
         Term("revenue", "panel", "revenue", unit="money a month", role="money", step=10),
         Term("margin", "panel", "margin", unit="money a month", role="money", step=10),
         Term("churned", "panel", "leaving by the next period", "flag", role="churn"),
-        Term("churn_type", "panel", "kind of leaving", "category"),
-        Term("churn_destination", "panel", "rival left to", "category"),
+        Term("churn_type", "panel", "kind of leaving", "category", role="after", levels=LEAVING),
+        Term("churn_destination", "panel", "rival left to", "category", role="after"),
+        Term("notice_date", "panel", "day of notice", "time", role="after"),
+        Term("retention_desk_call", "panel", "call with the retention desk", "flag", role="after"),
         Term("competitor_exposure", "panel", "exposure to rivals", unit="share", low=0, high=1),
-    ]
+        Term("app_user", "panel", "care mostly by the app", "flag"),
+        Term("complaint", "panel", "complaint", "flag", better=-1),
+        Term("late_orders", "panel", "late or incomplete orders", unit="order", low=0, better=-1),
+    ]  # fmt: skip
 
 
 def _surveys() -> list[Term]:
@@ -194,6 +147,15 @@ def _surveys() -> list[Term]:
         ("reliability", "rater_rel", 5),
     ]
     rater = [(name, items(stem, k, 7, name)) for name, stem, k in dimensions]
+    four = [
+        ("cx", [("emp", "empathy"), ("eas", "ease"), ("rel", "relevance"), ("orc", "orchestration")]),
+        ("value", [(name, name) for name in ("product", "delivery", "mindset", "relationship")]),
+    ]
+    asked = [(role, f"{role}_{name}", items(f"{role}_{stem}", 3, 7, name)) for role, of in four for stem, name in of]
+    pillars = [
+        Term(f"pillar_{i}", "surveys", f"pillar {i}", unit="points (1 to 7)", low=1, high=7, role="pillars", better=+1)
+        for i in range(1, 5)
+    ]
     return [
         Term("survey_id", "surveys", "survey", "id"),
         Term("customer_id", "surveys", "customer", "id"),
@@ -216,26 +178,76 @@ def _surveys() -> list[Term]:
         Term("perceived_value", "surveys", "perceived value", unit="points (0 to 100)", low=0, high=100, role="quality", step=10, better=+1),
         Term("loyalty", "surveys", "intended loyalty", unit="points (0 to 100)", low=0, high=100, role="loyalty", step=10, better=+1),
         Term("marker_item", "surveys", "marker item", unit="point", low=1, high=7, role="marker"),
+        *(item for _, _, of in asked for item in of),
+        *(score(name, name.replace("_", ": "), of, role) for role, name, of in asked),
+        *pillars,
+        Term("fairness", "surveys", "fairness", unit="points (1 to 7)", low=1, high=7, better=+1),
+        Term("interaction_id", "surveys", "contact that is asked about", "id"),
+        Term("called_back_at", "surveys", "called back at", "time"),
     ]  # fmt: skip
 
 
-def _elsewhere() -> list[Term]:
-    """Columns of tables that claims ask for and that no notebook reads yet."""
+def _events() -> list[Term]:
+    """Tables of single events, each row with an id of its own, and of the places where customers meet the operator."""
+
+    def of(table: str) -> list[Term]:
+        return [
+            Term(EVENT_KEYS[table], table, EVENT_KEYS[table].removesuffix("_id"), "id"),
+            Term("customer_id", table, "customer", "id"),
+            Term("period", table, "month", "time"),
+        ]
+
     return [
+        *of("interactions"),
+        Term("touchpoint_id", "interactions", "touchpoint", "id"),
+        Term("team_id", "interactions", "team", "id"),
+        Term("started_at", "interactions", "started at", "time"),
+        Term("channel", "interactions", "channel", "category", levels=CHANNELS),
+        Term("direction", "interactions", "direction", "category", levels=("inbound", "outbound")),
+        Term("reason", "interactions", "reason", "category"),
+        Term("wait_s", "interactions", "wait for care", unit="second", low=0, better=-1, step=60),
+        Term("handle_s", "interactions", "handle time", unit="second", low=0, step=60),
+        Term("transfers", "interactions", "transfers", unit="transfer", low=0, better=-1),
+        Term("resolved_first_contact", "interactions", "resolved at the first contact", "flag", better=+1),
+        Term("repeat_7d", "interactions", "next contact within 7 days", "flag", better=-1),
+        Term("offer_made", "interactions", "offer made", "flag"),
         Term("offer_accepted", "interactions", "offer accepted", "flag"),
-        Term("resolved_first_contact", "interactions", "resolved at the first contact", "flag"),
-        Term("channel", "interactions", "channel", "category"),
-        Term("handle_s", "interactions", "handle time", unit="second", low=0),
+        Term("cost", "interactions", "cost of the contact", unit="money", low=0),
+        *of("tickets"),
+        Term("severity", "tickets", "severity as coded", unit="points (4 is worst)", low=1, high=4, better=-1),
+        Term("opened_at", "tickets", "opened at", "time"),
+        Term("due_at", "tickets", "due at", "time"),
+        Term("resolved_at", "tickets", "resolved at", "time"),
+        Term("reopened", "tickets", "reopened", "flag", better=-1),
+        Term("detected_domain", "tickets", "domain that noticed", "category", levels=DOMAINS),
+        Term("root_cause_domain", "tickets", "domain of the cause", "category", levels=DOMAINS),
+        *of("orders"),
+        Term("requested_at", "orders", "requested at", "time"),
+        Term("promised_at", "orders", "promised at", "time"),
+        Term("completed_at", "orders", "completed at", "time"),
+        Term("status", "orders", "status", "category", levels=("completed", "partial", "fallout", "cancelled")),
+        Term("offline_workaround", "orders", "worked around offline", "flag", better=-1),
+        Term("revenue_leak", "orders", "revenue lost", unit="money", low=0),
+        Term("touchpoint_id", "touchpoints", "touchpoint", "id"),
+        Term("channel", "touchpoints", "channel", "category", levels=CHANNELS),
+        Term("region", "touchpoints", "region", "category"),
+        Term("unit_cost", "touchpoints", "cost of a contact", unit="money", low=0),
+        Term("capacity", "touchpoints", "contacts that fit into a month", unit="contact", low=0, step=100),
+        Term("ce_promise", "touchpoints", "promised experience", unit="points (0 to 100)", low=0, high=100, step=10),
+        Term("impressions", "touchpoints", "times met", unit="time", low=0, step=1000),
     ]
 
 
 def _register() -> dict[tuple[str, str], Term]:
-    terms = [*_panel(), *_surveys(), *_elsewhere()]
+    terms = [*_panel(), *_surveys(), *_events()]
     return {(term.table, term.name): term for term in terms}
 
 
+EVENT_KEYS: Mapping[str, str] = MappingProxyType(
+    {table: f"{table.removesuffix('s')}_id" for table in ("interactions", "tickets", "orders", "touchpoints")}
+)
 TERMS: Mapping[tuple[str, str], Term] = MappingProxyType(_register())
-TABLES: tuple[str, ...] = ("panel", "surveys", "interactions")
+TABLES: tuple[str, ...] = ("panel", "surveys", *EVENT_KEYS)
 KEYS = ("customer_id", "period")
 BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reversed(list(TERMS.values()))})
 ROLES: tuple[str, ...] = (
@@ -253,6 +265,9 @@ ROLES: tuple[str, ...] = (
     "segments",
     "money",
     "churn",
+    "cx",
+    "value",
+    "pillars",
 )
 
 

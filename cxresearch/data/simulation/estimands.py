@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 def pearson(x: Array, y: Array) -> float:
     """The product-moment correlation."""
     x, y = x - x.mean(), y - y.mean()
-    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
+    spread = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / spread) if spread else float("nan")
 
 
 def partial(x: Array, y: Array, given: Array) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cxresearch.data.simulation import people as who
 from cxresearch.data.simulation.met import Met
@@ -21,8 +22,13 @@ class Felt:
     trust: Array
 
 
-def noise(rng: np.random.Generator, count: int) -> dict[str, Array]:
-    return {name: rng.standard_normal(count) for name in (*who.DIMENSIONS, "satisfaction", "trust")}
+def noise(rng: np.random.Generator, count: int, df: float = 0.0) -> dict[str, Array]:
+    """Of unit variance: normal, or Student's t with so many degrees of freedom."""
+
+    def draw() -> Array:
+        return rng.standard_t(df, count) * np.sqrt((df - 2) / df) if df else rng.standard_normal(count)
+
+    return {name: draw() for name in (*who.DIMENSIONS, "satisfaction", "trust")}
 
 
 def feel(preset: Preset, base: People, met: Met, site_mood: Array, noise: dict[str, Array]) -> Felt:
@@ -64,7 +70,7 @@ def _reliability(p: Preset, met: Met) -> Array:
         p.coverage_reliability * (met["availability"] - 0.984) / 0.008
         + p.throughput_reliability * (np.log(np.maximum(met["throughput_mbps"], 0.1)) - 3.69) / 0.4
         + p.outage_reliability * (met["outage_min"] - 35.0) / 60
-        + p.failures_reliability * (met["call_failures"] - 2.0)
+        + p.failures_reliability * (np.maximum(met["call_failures"] - p.failures_above, 0) - p.failures_usual)
     )
 
 
@@ -82,17 +88,19 @@ def leaving(preset: Preset, base: People, met: Met, felt: Felt) -> Array:
         + p.leave_prepaid * base["prepaid"]
         + p.leave_contract * base["contract"] / 12
         + p.leave_competitor * (base["competitor"] - 1 / 3)
+        + base["pull"]
     )
     return 1 / (1 + np.exp(-log_odds))
 
 
-def answering(preset: Preset, base: People, felt: Felt) -> Array:
-    """The probability to answer: it depends on the very thing that is asked."""
+def answering(preset: Preset, base: People, felt: Felt, left: NDArray[np.bool_]) -> Array:
+    """The probability to answer: it depends on the very thing that is asked, and on whether one is about to leave."""
     log_share = (
         preset.response_base
         + preset.response_satisfaction * felt.satisfaction
         + preset.response_extreme * felt.satisfaction**2
         + preset.response_high * (base["segment"] == 2)
         + preset.response_old * (base["age"] == 3)
+        + preset.response_leaving * left
     )
     return np.minimum(np.exp(log_share), 0.95)

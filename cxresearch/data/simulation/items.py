@@ -8,7 +8,18 @@ from numpy.typing import NDArray
 
 from cxresearch.data.terms import term
 
-MOOD = 0.35  # of one questionnaire: it colours every item of it and nothing else
+LEAN = 0.75  # of an answer about experience or value on the rated dimension behind it; the rest is its own
+BEHIND = {
+    "cx_empathy": "empathy",
+    "cx_ease": "responsiveness",
+    "cx_relevance": "assurance",
+    "cx_orchestration": "reliability",
+    "value_product": "reliability",
+    "value_delivery": "responsiveness",
+    "value_mindset": "empathy",
+    "value_relationship": "trust",
+}
+PILLARS = ("reliability", "responsiveness", "assurance", "trust")
 DIMENSIONS = ("responsiveness", "assurance", "tangibles", "empathy", "reliability")
 Latents = dict[str, NDArray]
 
@@ -23,10 +34,13 @@ def felt_by(base: Latents, dimensions: Latents, satisfaction: NDArray, trust: ND
     return {name: values.astype(np.float32) for name, values in liked.items()}
 
 
-def answers(rng: np.random.Generator, latents: Latents) -> pd.DataFrame:
-    """Every item of everybody: the latent it asks about, the mood of this questionnaire, the noise of this item."""
+def answers(rng: np.random.Generator, latents: Latents, moody: float) -> pd.DataFrame:
+    """Every item of everybody: the latent it asks about, the mood of this questionnaire, the noise of this item.
+
+    The mood (`moody` is its spread) colours every item of one questionnaire and nothing else.
+    """
     count = len(latents["satisfaction"])
-    mood = MOOD * rng.standard_normal(count, dtype=np.float32)
+    mood = moody * rng.standard_normal(count, dtype=np.float32)
 
     def item(latent: str, centre: float, spread: float, noise: float, low: int, high: int) -> NDArray[np.int8]:
         value = rng.standard_normal(count, dtype=np.float32)
@@ -45,3 +59,25 @@ def answers(rng: np.random.Generator, latents: Latents) -> pd.DataFrame:
         columns |= {name: item(dimension, 4.7, 1.1, 0.8, 1, 7) for name in term(dimension).items}
     columns["marker_item"] = item("marker", 4.2, 1.2, 0.7, 1, 7)
     return pd.DataFrame(columns, copy=False)
+
+
+def more_answers(rng: np.random.Generator, given: pd.DataFrame) -> pd.DataFrame:
+    """Further items of who answered: four of experience, four of value, four pillars, fairness; each factor is known.
+
+    A factor leans on one score of the same questionnaire and so has its mood; three items measure it with noise.
+    """
+    count = len(given)
+
+    def score(name: str) -> NDArray:
+        return (given[list(term(name).items)].to_numpy(dtype=float).mean(axis=1) - 4.7) / 1.2
+
+    def item(factor: NDArray, noise: float) -> NDArray[np.int8]:
+        return np.clip(np.rint(4.7 + 1.1 * (factor + noise * rng.standard_normal(count))), 1, 7).astype(np.int8)
+
+    columns: dict[str, NDArray] = {}
+    for name, behind in BEHIND.items():
+        factor = LEAN * score(behind) + np.sqrt(1 - LEAN**2) * rng.standard_normal(count)
+        columns |= {item_name: item(factor, 0.6) for item_name in term(name).items}
+    columns |= {f"pillar_{i}": item(0.8 * score(behind), 0.6) for i, behind in enumerate(PILLARS, 1)}
+    columns["fairness"] = item(0.5 * score("trust") + 0.3 * score("assurance"), 0.8)
+    return pd.DataFrame(columns)

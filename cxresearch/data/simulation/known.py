@@ -8,20 +8,32 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxresearch.data.simulation.presets import PRESETS
+
 HERE = Path(__file__).parent
 TRUTH_FILE = HERE / "truth.csv"
-MODEL = ("presets.py", "people.py", "met.py", "felt.py", "items.py", "model.py", "estimands.py", "truth.py")
+MODEL = (
+    "presets.py",
+    "people.py",
+    "met.py",
+    "felt.py",
+    "items.py",
+    "model.py",
+    "records.py",
+    "estimands.py",
+    "truth.py",
+)
 COLUMNS = ["name", "verb", "outcome", "term", "group", "model", "measure", "unit", "value", "mc_error", "claim"]
 NUMBERS = ("value", "mc_error")
 
 
 def known_truth(preset: str) -> pd.DataFrame:
-    """The true values of one preset, one row per estimand."""
+    """The true values of one preset, one row per estimand; of a trap only what the trap is about."""
     # one preset is called "null", which pandas would read as a missing value
     text = {name: str for name in COLUMNS if name not in NUMBERS}
     rows = pd.read_csv(TRUTH_FILE, comment="#", dtype=text, keep_default_na=False, na_values=[""])
     rows["unit"] = rows["unit"].fillna("")
-    return rows.loc[rows["preset"] == preset, COLUMNS].reset_index(drop=True)
+    return rows.loc[rows["preset"] == (PRESETS[preset].like or preset), COLUMNS].reset_index(drop=True)
 
 
 def fingerprint() -> str:

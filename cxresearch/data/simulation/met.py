@@ -21,7 +21,7 @@ def meet(rng: np.random.Generator, preset: Preset, base: People, local: dict[str
     met["plan_clarity"] = np.round(np.clip(base["clarity"] + 6.0 * rng.standard_normal(count), 0, 100), 1)
     ordered = rng.random(count) < 0.03
     met["order_days"] = np.where(ordered, 1 + np.floor(rng.gamma(2.0, 2.0, count)), np.nan)
-    return met | _operations(rng, base, met, season)
+    return met | _operations(rng, preset, base, met, local, season)
 
 
 def _use(rng: np.random.Generator, base: People, season: float) -> Met:
@@ -54,16 +54,34 @@ def _network(rng: np.random.Generator, preset: Preset, local: dict[str, Array], 
     }
 
 
-def _operations(rng: np.random.Generator, base: People, met: Met, season: float) -> Met:
+def _operations(
+    rng: np.random.Generator, preset: Preset, base: People, met: Met, local: dict[str, Array], season: float
+) -> Met:
     """Care as it was for this customer. Contacts follow trouble and change nothing: they are a symptom."""
     count, segment = len(base["segment"]), base["segment"]
-    wait = 110.0 * (1 + 0.1 * season) * who.WAIT[segment] * np.exp(base["wait"] + 0.3 * rng.standard_normal(count))
+    busy = base["wait"] + preset.wait_spread * rng.standard_normal(count) - preset.wait_coverage * local["coverage"]
+    wait = 110.0 * (1 + 0.1 * season) * who.WAIT[segment] * np.exp(busy)
     resolved = who.RESOLVED[segment] + base["resolved"] + 0.08 * rng.standard_normal(count)
-    contacts = rng.poisson(0.15 + 0.04 * met["call_failures"] + 0.6 * met["bill_errors"])
+    trouble = 0.04 * met["call_failures"] + 0.6 * met["bill_errors"] + preset.problem_contacts * base["problems"]
+    contacts = rng.poisson(0.15 + trouble)
     return {
         "wait_s": np.round(wait, 0),
         "fcr": np.round(np.clip(resolved, 0, 1), 3),
         "care_contacts": contacts,
         "transfers": rng.poisson(0.35 * contacts),
-        "tickets_open": rng.poisson(0.15, count),
+        "tickets_open": rng.poisson(0.15 + preset.problem_tickets * base["problems"]),
     }
+
+
+def as_measured(rng: np.random.Generator, preset: Preset, met: Met, risk: Array) -> Met:
+    """What the operator records of it: operations with an error, and contacts of those who are about to leave."""
+    met, count = dict(met), len(risk)
+    if preset.operations_noise:
+        error = preset.operations_noise * rng.standard_normal((2, count))
+        met["wait_s"] = np.round(met["wait_s"] * np.exp(0.4 * error[0]), 0)
+        met["fcr"] = np.round(np.clip(met["fcr"] + 0.1 * error[1], 0, 1), 3)
+    if preset.feedback:
+        more = rng.poisson(preset.feedback * risk)
+        met["care_contacts"] = met["care_contacts"] + more
+        met["transfers"] = met["transfers"] + rng.poisson(0.35 * more)
+    return met

@@ -1,7 +1,7 @@
 """The operator as one structural causal model: what customers meet, how they feel about it, who leaves, who answers.
 
 Everything that acts on a perception or on leaving acts linearly there, so the planted parameters are what a right
-estimator should find. Months share no random shocks; the seasons are fixed.
+estimator should find. Months share random shocks only where a preset says so; the seasons are fixed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from cxresearch.data.simulation import items
 from cxresearch.data.simulation import people as who
 from cxresearch.data.simulation.felt import answering, feel, leaving, noise
-from cxresearch.data.simulation.met import Met, meet
+from cxresearch.data.simulation.met import Met, as_measured, meet
 from cxresearch.data.simulation.names import months_until, opaque
 from cxresearch.data.simulation.people import Array, People
 from cxresearch.data.simulation.presets import Preset
 
-STREAMS = ("sites", "people", "met", "felt", "left", "answers", "response")
+STREAMS = ("sites", "people", "met", "felt", "left", "answers", "response", "rare")
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,25 @@ def generate(
     site = np.sort(rng["sites"].integers(0, sites, customers))
     qualities = who.draw_qualities(rng["sites"], preset, sites, months)
     base = who.draw_base(rng["people"], customers)
+    rare = rng["rare"]
+    base["app"] = who.takes_app(rare, base["segment"])
+    shocks = rare.standard_normal((4, months))
+    for shock, (name, values) in zip(shocks, qualities.items(), strict=False):
+        values += (preset.month_mood if name == "mood" else preset.month_network) * shock[:, None]
     number, born = np.arange(customers), customers
     panel: dict[str, list[NDArray]] = {}
     moods: dict[str, list[NDArray]] = {}
     for month, period in enumerate(periods):
         local = {name: values[month][site] for name, values in qualities.items()}
+        who.draw_rare(rare, preset, base, preset.month_leave * shocks[3, month])
         met = meet(rng["met"], preset, base, local, int(period[5:]))
-        same = noise(rng["felt"], customers)
+        same = noise(rng["felt"], customers, preset.noise_df)
         perceived = feel(preset, base, met, local["mood"], same)
-        left = rng["left"].random(customers) < leaving(preset, base, met, perceived)
-        silent = rng["response"].random(customers) >= answering(preset, base, perceived)
-        _collect(panel, _row(base, met, number=number, churned=left, silent=silent))
+        risk = leaving(preset, base, met, perceived)
+        left = rng["left"].random(customers) < risk
+        silent = rng["response"].random(customers) >= answering(preset, base, perceived, left)
+        noted = as_measured(rare, preset, met, risk)
+        _collect(panel, _row(preset, base, noted, number=number, churned=left, silent=silent))
         _collect(
             moods,
             items.felt_by(base, perceived.dimensions, perceived.satisfaction, perceived.trust, preset.dimension_halo),
@@ -71,8 +79,9 @@ def generate(
         number[left] = born + np.arange(left.sum())
         born += int(left.sum())
         who.pass_month(rng["people"], base, left)
+        base["app"][left] = who.takes_app(rare, base["segment"][left])
     joined = {name: np.concatenate(parts) for name, parts in panel.items()}
-    answers = items.answers(rng["answers"], {name: np.concatenate(parts) for name, parts in moods.items()})
+    answers = items.answers(rng["answers"], {name: np.concatenate(parts) for name, parts in moods.items()}, preset.mood)
     silent, effect = joined.pop("silent"), joined.pop("failure_effect", None)
     return Operator(_frame(joined, periods, site, sites, seed), answers, ~silent, effect)
 
@@ -87,7 +96,7 @@ def _failure_effect(preset: Preset, base: People, met: Met, site_mood: Array, sa
     return with_failures(0.5) - with_failures(-0.5)
 
 
-def _row(base: People, met: Met, **more: NDArray) -> dict[str, NDArray]:
+def _row(preset: Preset, base: People, met: Met, **more: NDArray) -> dict[str, NDArray]:
     """The columns of one month, copied where the customer's own state goes on to change."""
     price, prepaid = base["list_price"], base["prepaid"]
     discount = np.round(price * base["discount_share"], 2)
@@ -96,7 +105,8 @@ def _row(base: People, met: Met, **more: NDArray) -> dict[str, NDArray]:
         "age_band": base["age"],
         "value_segment": base["segment"],
         "prepaid": prepaid.astype(np.int8),
-        "loyalty_scheme": base["loyalty"].astype(np.int8),
+        "loyalty_scheme": who.member(preset, base).astype(np.int8),
+        "app_user": base["app"].astype(np.int8),
         "contract_remaining_m": base["contract"].astype(np.int16),
         "tenure_m": base["tenure"].astype(np.int16),
         "handset_age_m": base["handset"].astype(np.int16),

@@ -23,6 +23,7 @@ DATA = np.array([8.0, 14.0, 22.0])
 PRICE = np.array([22.0, 34.0, 50.0])
 CLARITY = np.array([60.0, 63.0, 66.0])
 WAIT = np.array([1.05, 0.98, 0.85])  # higher segments are served a bit faster ...
+APP = np.array([0.15, 0.40, 0.75])
 RESOLVED = np.array([0.70, 0.72, 0.75])  # ... and a bit better
 
 
@@ -51,6 +52,9 @@ def draw_people(rng: np.random.Generator, count: int) -> People:
         "wait": 0.25 * normal(count),
         "resolved": 0.06 * normal(count),
         "competitor": np.round(rng.beta(2.0, 4.0, count), 3),
+        "app": np.zeros(count, dtype=bool),
+        "problems": np.zeros(count),
+        "pull": np.zeros(count),
         "halo": normal(count),
         "satisfaction": normal(count),
         "trust": normal(count),
@@ -76,6 +80,27 @@ def pass_month(rng: np.random.Generator, people: People, left: NDArray[np.bool_]
     fresh = draw_people(rng, int(left.sum()))
     for name, values in fresh.items():
         people[name][left] = values
+
+
+def draw_rare(rng: np.random.Generator, preset: Preset, people: People, month_leave: float) -> None:
+    """This month's problems that only some presets have, and how strongly all that draws each customer away."""
+    if preset.problems:
+        people["problems"] = rng.poisson(preset.problems, len(people["problems"])).astype(float)
+    people["pull"] = (
+        month_leave
+        + preset.leave_problems * people["problems"]
+        + preset.leave_app * people["app"]
+        + preset.leave_loyalty * member(preset, people)
+    )
+
+
+def member(preset: Preset, people: People) -> NDArray[np.bool_]:
+    """Who is in the loyalty scheme by now."""
+    return np.asarray(people["loyalty"] & (people["tenure"] >= preset.loyalty_after))
+
+
+def takes_app(rng: np.random.Generator, segment: Array) -> NDArray[np.bool_]:
+    return rng.random(len(segment)) < APP[segment]
 
 
 def draw_qualities(rng: np.random.Generator, preset: Preset, sites: int, months: int) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import time
@@ -14,15 +15,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from cxresearch.data.simulation.items import more_answers
 from cxresearch.data.simulation.known import known_truth
 from cxresearch.data.simulation.model import Operator, generate
 from cxresearch.data.simulation.names import opaque
-from cxresearch.data.simulation.presets import PRESETS
+from cxresearch.data.simulation.presets import PRESETS, Preset
+from cxresearch.data.simulation.records import DAY_MS, HOUR_MS, Table, events, logistic, moments, month_starts
 from cxresearch.data.terms import nearest, table_terms
 from cxresearch.errors import UsageError
 
-FILES = ("panel.parquet", "surveys.parquet", "truth.parquet", "study.toml")
-HOUR_MS = 3_600_000
+TABLES = ("panel", "surveys", "interactions", "tickets", "orders", "touchpoints")
+FILES = (*(f"{name}.parquet" for name in (*TABLES, "truth")), "study.toml")
 
 
 def simulate(
@@ -30,26 +33,33 @@ def simulate(
     *,
     preset: str = "baseline",
     seed: int = 1,
-    customers: int = 20_000,
+    customers: int | None = None,
     months: int = 24,
     sites: int | None = None,
     last: str = "2026-10",
 ) -> list[Path]:
     """Write a simulated operator into the folder and return the paths; the same bytes for the same arguments.
 
+    Without `customers` there are as many as the preset has, mostly 20,000.
     The rows of `truth.parquet` were computed once on a million customers with the default months, last month and
     customers per site. Raises UsageError for arguments that cannot be.
     """
-    _check(preset, seed, customers, months, sites)
-    places = default_sites(customers) if sites is None else sites
-    operator = generate(PRESETS[preset], seed, customers, months, places, last)
-    tables = {
-        "panel.parquet": _panel(operator),
-        "surveys.parquet": _surveys(operator, seed),
+    if preset not in PRESETS:
+        raise UsageError(f"simulate: no preset {preset!r}{nearest(preset, list(PRESETS))}")
+    if customers is None:
+        customers = PRESETS[preset].customers
+    _check(seed, customers, months, sites)
+    places = (PRESETS[preset].sites or default_sites(customers)) if sites is None else sites
+    whole = generate(PRESETS[preset], seed, customers, months, places, last)
+    operator = _kept(whole, PRESETS[preset], seed)
+    found = events(operator, PRESETS[preset], seed)
+    found["panel"] |= {str(name): _column(values) for name, values in operator.panel.items()}
+    found["surveys"] = _surveys(operator, PRESETS[preset], found["interactions"], seed)
+    tables = {f"{name}.parquet": _table(name, found[name]) for name in TABLES} | {
         "truth.parquet": pa.Table.from_pandas(known_truth(preset), schema=TRUTH, preserve_index=False),
     }
     call = f"preset={preset!r}, seed={seed}, customers={customers}, months={months}, sites={places}, last={last!r}"
-    return _into_place(Path(folder), tables, _study(preset, seed, call))
+    return _into_place(Path(folder), tables, _study(PRESETS[preset], seed, call, float(whole.panel["churned"].mean())))
 
 
 def default_sites(customers: int) -> int:
@@ -57,9 +67,7 @@ def default_sites(customers: int) -> int:
     return max(12, round(customers * 300 / 20_000))
 
 
-def _check(preset: str, seed: int, customers: int, months: int, sites: int | None) -> None:
-    if preset not in PRESETS:
-        raise UsageError(f"simulate: no preset {preset!r}{nearest(preset, list(PRESETS))}")
+def _check(seed: int, customers: int, months: int, sites: int | None) -> None:
     least = {"seed": (seed, 0), "customers": (customers, 100), "months": (months, 2), "sites": (sites, 2)}
     for name, (value, low) in least.items():
         if name == "sites" and value is None:
@@ -80,56 +88,103 @@ TRUTH = pa.schema(
 )
 
 
-def _panel(operator: Operator) -> pa.Table:
-    """The panel in the order of the terms."""
-    names = [name for name in table_terms("panel") if name in operator.panel]
-    return pa.table({name: _column(operator.panel[name]) for name in names})
+def _kept(operator: Operator, preset: Preset, seed: int) -> Operator:
+    """The rows that the operator hands out: all, or those of leavers and some of the others."""
+    if preset.stayers_kept == 1:
+        return operator
+    left = operator.panel["churned"].fillna(False).to_numpy(dtype=bool)
+    keep = left | (np.random.default_rng([seed, 7]).random(len(left)) < preset.stayers_kept)
+    panel, answers = (table[keep].reset_index(drop=True) for table in (operator.panel, operator.answers))
+    return Operator(panel, answers, operator.answered[keep])
+
+
+def _table(name: str, columns: Table) -> pa.Table:
+    """A table with its columns in the order of the terms."""
+    return pa.table({term: columns[term] for term in table_terms(name) if term in columns})
 
 
 def _column(values: pd.Series) -> pa.Array:
     return pa.Array.from_pandas(values)
 
 
-def _surveys(operator: Operator, seed: int) -> pa.Table:
-    """One relationship survey per customer and month; who did not answer has no time of answer and no items."""
+def _surveys(operator: Operator, preset: Preset, contacts: Table, seed: int) -> Table:
+    """A relationship survey per customer and month, then transaction surveys; the silent have no time and no items."""
     panel, silent = operator.panel, ~operator.answered
     rng = np.random.default_rng([seed, len(panel)])
-    invited = _month_starts(panel["period"]) + rng.integers(0, 14 * 24, len(panel)) * HOUR_MS
+    invited = month_starts(panel["period"]) + rng.integers(0, 14 * 24, len(panel)) * HOUR_MS
     answered = invited + HOUR_MS + (rng.standard_exponential(len(panel)) * 36).astype(np.int64) * HOUR_MS
-    moment = pa.timestamp("ms")
-    columns: dict[str, pa.Array] = {
+    given = operator.answers[operator.answered]
+    grumbled = operator.answered & (operator.answers["recommend"].to_numpy() <= 6)
+    later = np.random.default_rng([seed, len(panel), 9])
+    called = grumbled & (later.random(len(panel)) < 0.4)
+    columns: Table = {
         "survey_id": pa.array(opaque("q", np.arange(len(panel)), seed)).cast(pa.string()),
         "customer_id": _column(panel["customer_id"]),
         "period": _column(panel["period"]),
-        "invited_at": pa.array(invited, pa.int64()).cast(moment),
-        "answered_at": pa.array(answered, pa.int64(), mask=silent).cast(moment),
-        "kind": pa.array(["relationship"]).dictionary_encode().take(pa.array(np.zeros(len(panel), dtype=np.int32))),
+        "invited_at": moments(invited),
+        "answered_at": moments(answered, silent),
+        "called_back_at": moments(answered + 2 * DAY_MS, ~called),
     }
-    items = [str(name) for name in operator.answers]
-    columns |= {name: pa.array(operator.answers[name].to_numpy(), mask=silent) for name in items}
-    return pa.table({name: columns[name] for name in table_terms("surveys") if name in columns})
+    columns |= {
+        str(name): pa.array(_coded(later, preset, values.to_numpy()), mask=silent)
+        for name, values in operator.answers.items()
+    }
+    position = pa.array(np.maximum(operator.answered.cumsum() - 1, 0), mask=silent)
+    columns |= {
+        str(name): pa.array(values.to_numpy()).take(position) for name, values in more_answers(later, given).items()
+    }
+    return _below(columns, _after_contacts(later, preset, contacts, len(panel), seed))
 
 
-def _month_starts(period: pd.Series) -> NDArray[np.int64]:
-    """Milliseconds since 1970 of the first hour of each row's month."""
-    months = np.array(list(period.cat.categories), dtype="datetime64[M]")
-    return months.astype("datetime64[ms]").astype(np.int64)[period.cat.codes.to_numpy()]
+def _coded(rng: np.random.Generator, preset: Preset, values: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Answers, some of them a code that says that there is none."""
+    if not preset.codes:
+        return values
+    none = rng.random(len(values)) < preset.codes
+    return np.where(none, rng.integers(98, 100, len(values)), values).astype(np.int8)
 
 
-def _study(preset: str, seed: int, call: str) -> str:
+def _after_contacts(rng: np.random.Generator, preset: Preset, contacts: Table, first: int, seed: int) -> Table:
+    """What every fourth customer was asked after a contact: how easy it was."""
+    chosen = np.flatnonzero(rng.random(len(contacts["cost"])) < 0.25)
+    asked = {name: values.take(pa.array(chosen)) for name, values in contacts.items()}
+    resolved, transfers = (asked[name].to_numpy() for name in ("resolved_first_contact", "transfers"))
+    felt = 4.4 + preset.transfers_ease * transfers + 0.8 * resolved + 1.1 * rng.standard_normal(len(chosen))
+    silent = rng.random(len(chosen)) >= logistic(-1.8 + 0.25 * (felt - 5))
+    invited = asked["started_at"].cast(pa.int64()).to_numpy() + HOUR_MS
+    return {name: asked[name] for name in ("customer_id", "period", "interaction_id")} | {
+        "survey_id": pa.array(opaque("q", first + np.arange(len(chosen)), seed)).cast(pa.string()),
+        "invited_at": moments(invited),
+        "answered_at": moments(
+            invited + (rng.standard_exponential(len(chosen)) * 20 * HOUR_MS).astype(np.int64), silent
+        ),
+        "ces": pa.array(np.clip(np.rint(felt), 1, 7).astype(np.int8), mask=silent),
+    }
+
+
+def _below(relationship: Table, transaction: Table) -> Table:
+    """One table of both kinds of surveys."""
+    kinds = {"relationship": relationship, "transaction": transaction}
+    tables = [pa.table(columns).append_column("kind", _of_kind(kind, columns)) for kind, columns in kinds.items()]
+    whole = pa.concat_tables(tables, promote_options="permissive").unify_dictionaries()
+    return {name: whole[name] for name in whole.column_names}
+
+
+def _of_kind(kind: str, columns: Table) -> pa.Array:
+    return pa.array([kind]).dictionary_encode().take(pa.array(np.zeros(len(columns["survey_id"]), dtype=np.int32)))
+
+
+def _study(preset: Preset, seed: int, call: str, prior: float) -> str:
+    enriched = f"enriched = true\nprior = {prior:.5f}\n" if preset.stayers_kept < 1 else ""
+    tables = "\n".join(f'[tables.{name}]\nfile = "{name}.parquet"\n' for name in TABLES)
     return f"""\
 # written by cxresearch: simulate({call})
-name = "simulated-{preset}-{seed}"
-title = "Simulated operator (preset {preset}, seed {seed})"
+name = "simulated-{preset.name.replace("_", "-")}-{seed}"
+title = "Simulated operator (preset {preset.name}, seed {seed})"
 simulated = true
-levels = ["customer", "site"]
-
-[tables.panel]
-file = "panel.parquet"
-
-[tables.surveys]
-file = "surveys.parquet"
-"""
+levels = {json.dumps(preset.levels)}
+{enriched}
+{tables}"""
 
 
 def _into_place(folder: Path, tables: dict[str, pa.Table], study: str) -> list[Path]:

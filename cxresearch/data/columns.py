@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import ibis
 import ibis.expr.types as ir
 
-from cxresearch.data.checks import Outside, Ranged, outside
+from cxresearch.data.checks import Outside, Ranged, all_inside, outside
 from cxresearch.data.mapping import Column, Table
 from cxresearch.data.terms import EVENT_KEYS, Term, nearest, table_terms
 from cxresearch.errors import UsageError
@@ -70,25 +70,30 @@ def source_of(table: Table, raw: ir.Table) -> Source:
     terms = table_terms(table.name)
     columns = table.columns or {name: Column(name, column=name) for name in raw.columns if name in terms}
     values: dict[str, ir.Value] = {}
-    ranged: dict[str, Ranged] = {}
     composites: dict[str, tuple[str, ...]] = {}
-    for name, column in columns.items():
+    numbers: dict[str, Column] = {}
+    for name, given in columns.items():
         term = terms[name]
-        column = replace(column, missing=(*column.missing, *(table.missing if term.kind not in UNCODED_KINDS else ())))
+        column = replace(given, missing=(*given.missing, *(table.missing if term.kind not in UNCODED_KINDS else ())))
         if column.mean_of:
-            items = {f"{name}_{i}": replace(column, column=own, mean_of=()) for i, own in enumerate(column.mean_of, 1)}
-            found = {item: _ranged(raw, own, term, table.file) for item, own in items.items()}
-            ranged |= found
-            values |= {item: own.kept for item, own in found.items()}
-            values[name] = _rescaled(_mean([values[item] for item in items]), column.scale, term)
-            composites[name] = tuple(items)
+            composites[name] = tuple(f"{name}_{i}" for i in range(1, len(column.mean_of) + 1))
+            own = zip(composites[name], column.mean_of, strict=True)
+            numbers |= {item: replace(column, column=answer, mean_of=()) for item, answer in own}
         elif term.kind in TEXT_KINDS:
             values[name] = _text(raw, column, table.file)
         elif column.positive is not None:
             values[name] = _flag(raw, column, table.file)
         else:
-            ranged[name] = _ranged(raw, column, term, table.file)
-            values[name] = _rescaled(ranged[name].kept, column.scale, term)
+            numbers[name] = column
+    ranged = {name: _ranged(raw, column, terms[column.term], table.file) for name, column in numbers.items()}
+    fine = all_inside(table.file, raw, ranged)
+    kept = {name: own.plain if name in fine else own.kept for name, own in ranged.items()}
+    for name, column in columns.items():
+        if name in composites:
+            values |= {item: kept[item] for item in composites[name]}
+            values[name] = _rescaled(_mean([kept[item] for item in composites[name]]), column.scale, terms[name])
+        elif name in kept:
+            values[name] = _rescaled(kept[name], column.scale, terms[name])
     for name, term in terms.items():
         if term.items and name not in values and set(term.items) <= set(values):
             first = terms[term.items[0]]
@@ -109,7 +114,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
         composites,
         stated_period=table.period is not None,
         identified=identified,
-        outside=outside(table.file, raw, list(ranged.values())),
+        outside=outside(table.file, raw, [own for name, own in ranged.items() if name not in fine]),
     )
 
 
@@ -166,11 +171,12 @@ def _flag(raw: ir.Table, column: Column, file: str) -> ir.Value:
 def _ranged(raw: ir.Table, column: Column, term: Term, file: str) -> Ranged:
     """The value as a number on its own scale, with the range that it can have."""
     low, high = column.scale or ((0.0, 1.0) if term.kind == "flag" else (term.low, term.high))
-    return Ranged(column.column or str(column.sql), column.term, _number(raw, column, file), low, high)
+    plain, clean = _number(raw, column, file)
+    return Ranged(column.column or str(column.sql), column.term, plain, clean, low, high)
 
 
-def _number(raw: ir.Table, column: Column, file: str) -> ir.Value:
-    """The value as a number; text that is none is refused with an example, NaN and infinity become null."""
+def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value]:
+    """The value as a number, and the same with NaN and infinity as null; text that is none is refused with an example."""
     value, name = _own(raw, column, file), column.column or column.sql
     if value.type().is_string():
         value = without(value, ["", *map(str, column.missing)])
@@ -186,11 +192,10 @@ def _number(raw: ir.Table, column: Column, file: str) -> ir.Value:
         value = number
     elif not (value.type().is_numeric() or value.type().is_boolean()):
         raise UsageError(f"{file}: column {name!r} for {column.term} is of type {value.type()}; it must be a number")
-    floating = value.type().is_floating()
-    value = value.cast("float64")
-    if floating:
-        value = ibis.ifelse(value.isnan() | value.isinf(), ibis.null("float64"), value)
-    return without(value, [code for code in map(_as_number, column.missing) if code is not None])
+    codes = [code for code in map(_as_number, column.missing) if code is not None]
+    floating, plain = value.type().is_floating(), value.cast("float64")
+    clean = ibis.ifelse(plain.isnan() | plain.isinf(), ibis.null("float64"), plain) if floating else plain
+    return without(plain, codes), without(clean, codes)
 
 
 def _as_number(code: object) -> float | None:

@@ -23,29 +23,29 @@ MORE = {
     "one answer but one": lambda d: d.assign(recommend=np.where(d.index == 3, 9.0, 5.0)),
     "one decides the other": lambda d: d.assign(bill_errors=(d.sat1 > 5) * 1.0, recommend=(d.sat1 > 5) * 9.0),
     "fractions": lambda d: d.assign(bill_errors=d.bill_errors / 3),
-    "nothing at all": lambda d: d.iloc[:0],
     "a month of nobody": lambda d: d.assign(recommend=d.recommend.where(d.period == "2026-09")),
 }
+FAST = {"one decides the other", "one customer"}
 KINDS = {"months": {}, "stated": {"stated": True}, "alone": {"stated": True, "sites": False}}
 
 
 def asked(study: cx.Study) -> list[Finding]:
     """Every step and method between scales of answers, numbers and flags."""
-    every: dict[str, Any] = {"method": METHODS, "by": "value_segment"}
+    every: dict[str, Any] = {"method": METHODS}
     return [
-        cx.relate(study, "recommend", ["bill_errors"], **every),
+        cx.relate(study, "recommend", ["bill_errors"], **every, by="value_segment", steps=["crude", "within_segment"]),
         cx.relate(study, "satisfaction", ["wait_s"], given=["retainability", "call_failures"], **every),
-        cx.relate(study, "churned", ["recommend"], given=[], **every),
-        cx.relate(study, "wait_s", ["retainability"], lag=[0, 1], method=METHODS),
+        cx.relate(study, "churned", ["recommend"], given=[], **every, steps=["crude", "all_customers"]),
+        cx.relate(study, "wait_s", ["retainability"], given=[], lag=[0, 1], **every),
     ]
 
 
-@pytest.mark.parametrize("name", [*HOSTILE, *MORE])
+@pytest.mark.parametrize(
+    "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in [*HOSTILE, *MORE]]
+)
 def test_every_method_is_sound(name: str, tmp_path: Path) -> None:
     """A number or the word that there is none, and why: no error, no warning, no NaN."""
     kind = list(KINDS)[[*HOSTILE, *MORE].index(name) % 3]
-    if name == "nothing at all":
-        return  # a table without rows is refused when the study is opened
     study = opened(tmp_path, (HOSTILE | MORE)[name](table()), **KINDS[kind])
     for finding in asked(study):
         assert_sound(finding)
@@ -57,9 +57,11 @@ def test_every_method_is_sound(name: str, tmp_path: Path) -> None:
 
 def test_every_method_gives_a_number_on_a_plain_table(tmp_path: Path) -> None:
     """On a table with nothing wrong every step and method has an estimate and an interval."""
-    (first, second, *_) = asked(opened(tmp_path, table()))
+    study = opened(tmp_path, table())
+    first = cx.relate(study, "recommend", ["bill_errors"], method=METHODS)
+    second = cx.relate(study, "satisfaction", ["wait_s"], method=METHODS)
     assert {r["measure"] for r in first.rows()} == MEASURES
-    for record in [*first.rows(group="all"), *second.rows(group="all")]:
+    for record in [*first.rows(), *second.rows()]:
         assert record["conf_low"] is not None, record
     assert "2 to 11 whole-number answers" in second.sample  # an index and seconds are no scale of answers
     names = "Pearson r and Spearman rho and Kendall tau-b and semi-partial r and polychoric correlation"
@@ -80,8 +82,7 @@ def test_units_change_no_correlation(change: Any, sites: bool, tmp_path: Path) -
         (tmp_path / name).mkdir()
         study = opened(tmp_path / name, frame.assign(recommend=frame.recommend.where(frame.index % 3 > 0)), sites=sites)
         finding = cx.relate(study, "recommend", "revenue", given=["margin"], method=METHODS[:4], steps=LADDER)
-        lagged = cx.relate(study, "recommend", "revenue", given=["margin"], lag=[0, 1])
-        found.append([r for f in (finding, lagged) for r in f.rows() if r["estimate"] is not None])
+        found.append([r for r in finding.rows() if r["estimate"] is not None])
     assert [(r["model"], r["measure"]) for r in found[0]] == [(r["model"], r["measure"]) for r in found[1]]
     assert {"crude", "adjusted", "within_segment", "within_customer", "all_customers"} <= {r["model"] for r in found[0]}
     for before, after in zip(*found, strict=True):

@@ -64,8 +64,8 @@ def test_every_method_gives_a_number_on_a_plain_table(tmp_path: Path) -> None:
     for record in [*first.rows(), *second.rows()]:
         assert record["conf_low"] is not None, record
     assert "2 to 11 whole-number answers" in second.sample  # an index and seconds are no scale of answers
-    names = "Pearson r and Spearman rho and Kendall tau-b and semi-partial r and polychoric correlation"
-    assert first.method.startswith(names)
+    assert first.method.startswith("Pearson r, Spearman rho, Kendall tau-b (Fieller's interval where")
+    assert "semi-partial r by jackknife, polychoric correlation by maximum likelihood, as if normal" in first.method
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,18 @@ def test_one_site_has_no_interval(tmp_path: Path) -> None:
     assert {r["measure"] for r in finding.rows()} == MEASURES
     assert all(r["estimate"] is not None and r["conf_low"] is None for r in finding.rows())
     assert "few-clusters" in {c.code for c in finding.caveats}
+
+
+def test_perfect_order_has_no_interval(tmp_path: Path) -> None:
+    """A tau of one has no interval of no width, and nothing held fixed leaves no semi-partial correlation."""
+    frame = pd.DataFrame({"wait_s": np.arange(12.0), "revenue": np.arange(12.0) ** 2})
+    finding = cx.relate(
+        study_of(tmp_path, panel=frame), "revenue", "wait_s", given=[], method=["kendall", "semipartial"]
+    )
+    record = finding.one(model="crude", measure="tau")
+    assert (record["estimate"], record["conf_low"]) == (1.0, None)
+    assert record["p_value"] == pytest.approx(6.1e-6, rel=0.02)
+    assert "No step 'semi-partial correlation': nothing is held fixed." in finding.sample
 
 
 def test_a_method_that_does_not_exist_is_refused(tmp_path: Path) -> None:

@@ -226,6 +226,8 @@ def _per_use(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
 
 def _adjusted(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
     if not pair.given:
+        if "semipartial" in pair.methods:
+            ask.notes.skipped(MEASURES["semipartial"].label, "nothing is held fixed")
         why = f"this study has no {', '.join(pair.lacking)}"
         nothing_held = row(outcome=pair.outcome, term=pair.term, model="adjusted", measure="r", effect_label=why)
         return [nothing_held] if pair.lacking and group == "all" and not pair.lag else []

@@ -15,9 +15,9 @@ SMALL_R = 0.05
 NAMES = {
     "r": "Pearson r",
     "rho": "Spearman rho",
-    "tau": "Kendall tau-b",
-    "semipartial": "semi-partial r",
-    "polychoric": "polychoric correlation by maximum likelihood",
+    "tau": "Kendall tau-b (Fieller's interval where every row is one customer)",
+    "semipartial": "semi-partial r by jackknife",
+    "polychoric": "polychoric correlation by maximum likelihood, as if normal feelings lay behind the answers",
 }
 EQUAL = (
     "adjusted",
@@ -28,7 +28,7 @@ EQUAL = (
 
 def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes) -> str:
     made = {record["measure"] for record in table}
-    parts = [" and ".join(name for measure, name in NAMES.items() if measure in made) + "."]
+    parts = [", ".join(name for measure, name in NAMES.items() if measure in made) + "."]
     if adjusters:
         parts.append(f"Same usage and price: partial correlation given {', '.join(adjusters)}.")
     if any(record["model"] == "reliable" for record in table):

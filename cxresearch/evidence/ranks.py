@@ -81,7 +81,7 @@ def kendall_interval(tau: float, columns: Array, given: int = 0) -> Interval:
         p_value = 2 * float(stats.norm.sf(abs(tau) / math.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))))
     else:
         p_value = float(stats.kendalltau(columns[:, 0], columns[:, 1], method="asymptotic").pvalue)
-    error = math.sqrt(0.437 / (n - 4)) if n > 4 else math.nan
+    error = math.sqrt(0.437 / (n - 4)) if n > 4 and abs(tau) < 1 else math.nan
     return inference._z_interval(tau, error, p_value, inference.LEVEL)
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from reference_case import Case, built, entries, not_built, parts_not_built, stand_in, table
+from scipy import stats
 
 import cxresearch as cx
-from cxresearch.evidence.inference import false_discovery, jackknife
+from cxresearch.evidence.association import pearson
+from cxresearch.evidence.inference import jackknife, pearson_interval
+from cxresearch.evidence.lab import two_correlations
+from cxresearch.evidence.lab.bootstrap import KINDS, bias, bootstrap_interval
 from cxresearch.evidence.lab.polychoric import crossed, polychoric, polychoric_matrix, two_step
+from cxresearch.evidence.multiplicity import METHODS, adjusted
 from cxresearch.evidence.ranks import rank_covariances
 from cxresearch.finding import interval_at
 
@@ -25,45 +31,15 @@ parts_not_built(
         "ml.col_cuts": "at R's stopping place, not at the maximum",
     },
 )
-not_built("comparison of two correlations", "cor_compare.independent_and_dependent")
 parts_not_built(
     "cor.",
     {
-        "kendall_tau_b": "Kendall's tau",
-        "spearman.ci_fisher_plain": "the interval of rho is Bonett and Wright's",
         "pearson.t": "the p-value says it",
         "pearson.df": "the p-value says it",
+        "kendall_tau_b.z": "the p-value says it",
     },
 )
-parts_not_built("cormat.", {"kendall": "Kendall's tau"})
-parts_not_built(
-    "pcor.",
-    {
-        "semipartial_row_with_col_adjusted": "semi-partial correlation",
-        "semipartial_p_t": "semi-partial correlation",
-        "partial_stat": "the p-value says it",
-    },
-)
-parts_not_built(
-    "padjust.",
-    {
-        "holm": "the one adjustment is BH",
-        "hochberg": "the one adjustment is BH",
-        "hommel": "the one adjustment is BH",
-        "bonferroni": "the one adjustment is BH",
-        "BY": "the one adjustment is BH",
-    },
-)
-parts_not_built(
-    "cor_boot.",
-    {
-        "bias": "bootstrap intervals; ours are by jackknife",
-        "normal": "bootstrap intervals; ours are by jackknife",
-        "basic": "bootstrap intervals; ours are by jackknife",
-        "percentile": "bootstrap intervals; ours are by jackknife",
-        "bca": "bootstrap intervals; ours are by jackknife",
-    },
-)
+parts_not_built("pcor.", {"partial_stat": "the p-value says it"})
 
 
 @built(
@@ -139,10 +115,30 @@ def test_matrix_of_polychoric_correlations(case: Case) -> None:
 
 
 @built("padjust.basic", "padjust.swiss_matrix")
-def test_false_discovery(case: Case) -> None:
-    """Adjusted p-values are Benjamini and Hochberg's."""
+def test_adjusted_p_values(case: Case) -> None:
+    """Each adjustment is that of p.adjust, and p-values that are missing change none of the others."""
     p_values = case.want("p" if "p" in case.values else "p_upper_column_major")
-    case.close("BH", false_discovery(p_values))
+    for method in METHODS:
+        if method in case.values:
+            case.close(method, adjusted(p_values, method))
+            got = adjusted([None, *p_values, math.nan], method)
+            assert got[0] is None
+            assert got[-1] is None
+            case.close(method, got[1:-1])
+
+
+@built("cor_compare.independent_and_dependent")
+def test_two_correlations_compared(case: Case) -> None:
+    """Correlations of two samples, two of one sample, and one against zero, as psych's r.test."""
+    apart = two_correlations.independent(0.5, 250, 0.3, 180)
+    case.close("fisher_two_indep.z", apart.statistic)
+    case.close("fisher_two_indep.p", apart.p_value)
+    together = two_correlations.williams(0.4, 0.6, 0.3, 103)
+    case.close("williams_dependent_overlap.t", together.statistic)
+    case.close("williams_dependent_overlap.p", together.p_value)
+    r, df = 0.5, 248
+    case.close("single.t", r * math.sqrt(df / (1 - r * r)))
+    case.close("single.p", pearson_interval(r, df + 2).p_value)
 
 
 def test_false_discovery_over_the_pairs_of_a_call(reference: Path, tmp_path: Path) -> None:
@@ -159,14 +155,19 @@ def test_false_discovery_over_the_pairs_of_a_call(reference: Path, tmp_path: Pat
 
 
 @built("cor_boot.mobi.spearman")
-def test_error_of_ranks_as_by_bootstrap(case: Case) -> None:
-    """The jackknife of rho, each row a block, has the error that 20,000 resamples have."""
+def test_bootstrap_of_ranks(case: Case) -> None:
+    """The jackknife of rho, each row a block, has the error of 20,000 resamples, and theirs are R's intervals."""
     values = table("mobi")[["CUSA1", "PERQ1"]].to_numpy(float)
     full, left_out = rank_covariances(values, np.arange(len(values)))
-
-    def rho(c: np.ndarray) -> np.ndarray:
-        return c[..., 0, 1] / np.sqrt(c[..., 0, 0] * c[..., 1, 1])
-
-    interval = jackknife(float(rho(full)), rho(left_out), on="rho")
-    case.close("r", interval.estimate)
-    case.close("boot_se", interval.std_error)
+    estimate, without = float(pearson(full, 0, 1)), pearson(left_out, 0, 1)
+    case.close("r", estimate)
+    case.close("boot_se", jackknife(estimate, without, on="rho").std_error)
+    picks = np.random.default_rng(1).integers(0, len(values), (20_000, len(values)))
+    ranks = [stats.rankdata(column[picks], axis=1) for column in values.T]
+    x, y = (rank - rank.mean(1, keepdims=True) for rank in ranks)
+    draws = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    case.close("boot_se", draws.std(ddof=1))
+    case.close("bias", bias(estimate, draws))
+    for kind in KINDS:
+        interval = bootstrap_interval(estimate, draws, kind, left_out=without)
+        case.close(kind, [interval.conf_low, interval.conf_high])

@@ -34,7 +34,7 @@ from cxresearch.table import TOO_FEW, row
 
 Array = NDArray[np.float64]
 METHODS = ("jackknife", "bootstrap", "bca", "delta", "quasi-bayes")
-DRAWS, SEED = 5000, 20261
+DRAWS, SEED = 20_000, 20261  # the ends of an interval then hang on chance by a thirtieth of an error
 FLOOR = 3.0  # a total of fewer standard errors than this has no share: the ratio runs from minus to plus infinity
 SAME = 1e-9  # a share of variance below it is rounding: the column says what others say
 FEW_EVENTS, EVENTS_A_TERM = 20, 10
@@ -156,7 +156,7 @@ def _of_number(study: Study, spread: Spread, method: str) -> tuple[Parts, str]:
         made = _from_errors(full, errors, method, None if spread.independent else spread.blocks - 1)
     y, x, m = spread.scale[:3]
     step = study.term(spread.columns[1]).step
-    units = {k: step * y / x for k in ("total", "direct", "indirect")} | {"a": step * m / x, "b": y / m}
+    units = dict.fromkeys(("total", "direct", "indirect"), step * y / x) | {"a": step * m / x, "b": y / m}
     made = {k: _times(interval, units.get(k, 1.0)) for k, interval in made.items()}
     return made | {"r": Interval(float(whole.partial_r))}, ""
 
@@ -260,7 +260,7 @@ def _rows(
 ) -> list[dict[str, Any]]:
     of, term, through = columns[:3]
     measure, step = "per_1000" if flag else "slope", study.term(term).step_label
-    label = {"effect_label": why} if why else {}
+    label: dict[str, Any] = {"effect_label": why} if why else {}
     made = [
         row(outcome=of, term=term, model=k, measure=measure, unit=step, **base, **label, **parts.get(k, Interval(None)).numbers())
         for k in ("total", "direct", "indirect")

@@ -128,14 +128,15 @@ def composite(loadings: Array, own: Sequence[int]) -> tuple[Array, Array]:
     return explained / (explained + unique), (of**2).mean(-1)
 
 
-def performance(model: PathModel, deviation: Array, mean: Array) -> tuple[Array, Array]:
+def performance(weights: Array, total: Array, deviation: Array, mean: Array) -> tuple[Array, Array]:
     """Mean of each construct on the scale of its items, (…, k), and total effects per point, (…, k, k).
 
-    `deviation` and `mean` (…, p) are those of items all put on one scale, such as 0 to 100; the model is of standardised
-    items. Weights are taken to own units of the items and made to add up to 1. Source: Ringle & Sarstedt (2016), Industrial
+    `weights` (…, p, k) are those of standardised items, `deviation` and `mean` (…, p) of items all put on one scale, such as
+    0 to 100. Weights are taken to own units of the items and made to add up to 1. Source: Ringle & Sarstedt (2016), Industrial
     Management & Data Systems 116, section 3: unstandardised weights, not standardised ones.
     """
-    unstandardised = model.weights / deviation[..., None]
-    size = unstandardised.sum(-2)  # one standard deviation of a score is 1/size points
-    means = np.einsum("...pk,...p->...k", unstandardised, mean) / size
-    return means, model.total * size[..., :, None] / size[..., None, :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        own = np.where(weights == 0, 0.0, weights / deviation[..., None])
+        size = own.sum(-2)  # one standard deviation of a score is 1/size points
+        means = (own * np.where(weights == 0, 0.0, mean[..., None])).sum(-2) / size
+        return means, total * size[..., :, None] / size[..., None, :]

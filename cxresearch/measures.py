@@ -103,6 +103,7 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "total": "total",
     "direct": "direct",
     "indirect": "through what is between",
+    "as_strong_as_known": "if a hidden cause were as strong as a known one",
     "pls": "path model, standardised items",
     "pls_raw": "path model, raw items",
     "plsc": "path model, corrected for unreliability",

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling
+from cxresearch.evidence.association import partial
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.bootstrap import bootstrap_interval
-from cxresearch.evidence.lab.hidden_cause import robustness
+from cxresearch.evidence.lab.hidden_cause import as_strong_as, robustness
 from cxresearch.evidence.lab.indirect import (
     LinearParts,
     gradient,
@@ -33,12 +34,17 @@ from cxresearch.measures import number
 from cxresearch.table import TOO_FEW, row
 
 Array = NDArray[np.float64]
-METHODS = ("jackknife", "bootstrap", "bca", "delta", "quasi-bayes")
 DRAWS, SEED = 20_000, 20261  # the ends of an interval then hang on chance by a thirtieth of an error
+METHODS = {
+    "jackknife": "jackknife over blocks of clusters, t",
+    "bootstrap": f"percentiles of {DRAWS:,} draws of blocks of clusters",
+    "bca": f"BCa of {DRAWS:,} draws of blocks of clusters",
+    "delta": "delta method (Sobel), errors by jackknife where rows share a cluster",
+    "quasi-bayes": f"percentiles of {DRAWS:,} draws of the coefficients, errors by jackknife where rows share a cluster",
+}
 FLOOR = 3.0  # a total of fewer standard errors than this has no share: the ratio runs from minus to plus infinity
 SAME = 1e-9  # a share of variance below it is rounding: the column says what others say
 FEW_EVENTS, EVENTS_A_TERM = 20, 10
-NAMES = ("total", "direct", "indirect", "share", "a", "b", "rho")
 Parts = dict[str, Interval]
 
 
@@ -52,7 +58,8 @@ def mediate(
     of the term, model total, direct and indirect, and the two links themselves. A flag (`churned`): a logistic model, rows of
     per_1000, averaged over the customers. effect_share is the indirect part of the total; not estimable where the total is less than three of
     its errors. hidden_r is the correlation of residuals by which a hidden cause of both would leave nothing
-    indirect; robustness and e_value what one would need to leave no total. `method` makes the intervals: `jackknife`
+    indirect; robustness and e_value what one would need to leave no total, and model as_strong_as_known what would be left of it if
+    one were as strong as the strongest of what is held fixed. `method` makes the intervals: `jackknife`
     over blocks of clusters, `bootstrap` (percentile) or `bca` of blocks, `delta` (Sobel), `quasi-bayes` (draws of the coefficients).
     Sources: MacKinnon (2008); Imai, Keele & Tingley (2010); Sobel (1982).
 
@@ -68,28 +75,19 @@ def mediate(
     lacking = (*study.missing(*columns), *sampling.empty_roles(given))
     if lacking:
         return sampling.nothing(study, f"mediate {of} {term} {through}", question, lacking)
-    notes = sampling.Notes(study)
+    table, notes = study.rows(columns), sampling.Notes(study)
     if flag:
-        found = rows(study, study.rows(columns), columns)
-        base: dict[str, Any] = {"n": found.n, "clusters": found.cluster_count, "events": int(found.of(of).sum())}
-        parts, why = _of_flag(study, found)
-        rest = ""
-        if not why and base["events"] < EVENTS_A_TERM * (len(columns) - 1):
-            rest = f"{TOO_FEW} to judge by: {base['events']} for a model of {len(columns) - 1} terms"
+        found = rows(study, table, columns)
+        made, why = _of_flag(study, found)
         sample = f"{sampling.told(study, found.n)} of {sampling.told(study, found.asked)} rows have all columns."
         sample += " A sample of customers was used." if found.sampled else ""
-        doubts = (
-            [sampling.few_clusters(study, found.cluster_count)] if found.cluster_count < sampling.FEW_CLUSTERS else []
-        )
+        few = found.cluster_count < sampling.FEW_CLUSTERS
+        doubts = [sampling.few_clusters(study, found.cluster_count)] if few else []
     else:
-        spread = moments(study, study.rows(columns), columns)
+        spread = moments(study, table, columns)
         notes.saw(spread, columns)
-        base = {"n": spread.n, "clusters": spread.clusters}
-        parts, why = _of_number(study, spread, method)
-        sample, doubts, rest = notes.text(), notes.caveats(), ""
-    made = _rows(study, columns, parts, base, why or rest, flag)
-    doubts += _assumed(study, label, parts, columns)
-    how = f"{'Logistic model' if flag else 'Least squares'}; held fixed: {', '.join(label[3:]) or 'nothing'}; no interaction of term and between."
+        made, why = _of_number(study, spread, method)
+        sample, doubts = notes.text(), notes.caveats()
     finding = sampling.finding(
         study,
         made,
@@ -97,242 +95,231 @@ def mediate(
         question=question,
         estimand=f"the part of an association that goes through {label[2]}",
         design="adjusted" if given else "associational",
-        method=f"{how} 95 % intervals: {_interval_words('jackknife' if flag else method)}.",
+        method=f"{'Logistic model' if flag else 'Least squares'}, no interaction of term and what is between; held fixed: "
+        f"{', '.join(label[3:]) or 'nothing'}. 95 % intervals: {METHODS[method]}.",
         sample=sample,
-        caveats=doubts,
     )
-    answer, title = _answer(finding, label, parts, why)
-    return dataclasses.replace(finding, answer=answer, title=title)
+    answer, title = _answer(finding, label, why)
+    doubts += _assumed(study, finding, label, columns)
+    return dataclasses.replace(finding, answer=answer, title=title).with_caveats(*doubts)
 
 
 def _checked(study: Study, columns: Sequence[str], method: str) -> bool:
     """Whether the outcome is a flag; a UsageError for what cannot be asked."""
-    kinds = [study.term(name).kind for name in columns]
-    for name, kind in zip(columns, kinds, strict=True):
+    kinds = {name: study.term(name).kind for name in columns}
+    for name, kind in kinds.items():
         if kind not in ("number", "flag") or columns.count(name) > 1:
-            what = "stands twice in the question" if columns.count(name) > 1 else f"is a {kind}, not a number or a flag"
+            what = "stands twice" if columns.count(name) > 1 else f"is a {kind}"
             raise UsageError(f"{name!r} {what}: outcome, term, through and given are different numbers or flags")
     if method not in METHODS:
         raise UsageError(f"no method {method!r}; it is one of {', '.join(METHODS)}")
-    if kinds[0] == "flag" and (kinds[2] == "flag" or method != "jackknife"):
-        what = "through a flag" if kinds[2] == "flag" else f"by method {method!r}"
-        raise UsageError(f"the outcome {columns[0]!r} is a flag: not {what}; take a number in between and 'jackknife'")
-    return kinds[0] == "flag"
+    flag = kinds[columns[0]] == "flag"
+    if flag and (kinds[columns[2]] == "flag" or method != "jackknife"):
+        raise UsageError(f"{columns[0]!r} is a flag: take a number in between, and method 'jackknife'")
+    return flag
 
 
 def _numbers(parts: LinearParts) -> dict[str, Array]:
-    """The numbers of a decomposition by the names of `NAMES`."""
+    """The numbers of a decomposition, alone or in stacks, by name."""
     with np.errstate(invalid="ignore", divide="ignore"):
         share = parts.indirect / parts.total
-    return dict(
-        zip(NAMES, (parts.total, parts.direct, parts.indirect, share, parts.a, parts.b, parts.rho), strict=True)
-    )
+    made = {"total": parts.total, "direct": parts.direct, "indirect": parts.indirect, "share": share}
+    return made | {"a": parts.a, "b": parts.b, "rho": parts.rho}
 
 
-def _of_number(study: Study, spread: Spread, method: str) -> tuple[Parts, str]:
-    """The parts of a linear association in own units, for a step of the term; or why there are none."""
+def _of_number(study: Study, spread: Spread, method: str) -> tuple[list[dict[str, Any]], str]:
+    """Rows of a linear association in own units, for a step of the term; or why there is none."""
+    of, term, through, *held = spread.columns
     given = list(range(3, len(spread.columns)))
     whole = linear_parts(spread.full, 0, 1, 2, given)
-    if spread.n <= len(spread.columns) + 1:
-        return {}, "too few rows have all columns"
-    if not (spread.full[range(3), range(3)] > 0).all():
-        return {}, "outcome, term or what is between does not vary"
-    if not (float(whole.left[0]) > SAME and float(whole.left[1]) > SAME):
-        return {}, "the term, or what is between, says what the other columns say"
-    if not float(whole.spreads[1]) > SAME * math.sqrt(spread.full[0, 0]):
-        return {}, "the term foretells the outcome without error"
+    base: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters}
+    y, x, m = spread.scale[:3]
+    step, unit = study.term(term).step, study.term(term).step_label
+    why = ""
+    if spread.n <= max(len(spread.columns) + 1, study.min_cell - 1):
+        why = "too few rows have all columns"
+    elif not (np.diagonal(spread.full)[:3] > 0).all():
+        why = "the outcome, the term or what is between does not vary"
+    elif not (min(float(v) for v in whole.left) > SAME and float(whole.spreads[1]) > SAME**0.5):
+        why = "a column says what the others say"
+    if why:
+        return _parts_rows(of, term, "slope", unit, {}, base, why), why
+    parts = _intervals(spread, whole, method)
+    units = dict.fromkeys(("total", "direct", "indirect"), step * y / x) | {"a": step * m / x, "b": y / m}
+    parts = {k: _times(interval, units.get(k, 1.0)) for k, interval in parts.items()}
+    made = _parts_rows(of, term, "slope", unit, parts, base, "")
+    for name, to, before, per in (("a", through, term, unit), ("b", of, through, "per unit")):
+        numbers = parts[name].numbers()
+        made.append(row(outcome=to, term=before, model="direct", measure="slope", unit=per, **base, **numbers))
+    made.append(row(outcome=of, term=term, model="indirect", measure="hidden_r", **base, **parts["rho"].numbers()))
+    made += robustness(made[0], partial_r=float(whole.partial_r))
+    if given:
+        made.append(_as_strong(spread, whole, parts["total"], units["total"], held) | {"unit": unit})
+    return made, ""
+
+
+def _as_strong(spread: Spread, whole: LinearParts, total: Interval, unit: float, held: Sequence[str]) -> dict[str, Any]:
+    """What is left of the total if a hidden cause were as strong as that of the columns held fixed which leaves least."""
+    given = list(range(3, len(spread.columns)))
+    error = float(np.sqrt(textbook_errors(whole, float(whole.left[0] * spread.full[1, 1]), spread.n, len(given))[3, 3]))
+    found = []
+    for z, name in zip(given, held, strict=True):
+        others = [c for c in given if c != z]
+        with_term, with_outcome = (partial(spread.full, i, z, [*more, *others]) ** 2 for i, more in ((1, []), (0, [1])))
+        left, its_error, *_ = as_strong_as(
+            float(whole.total), error, spread.n - len(given) - 2, with_term, with_outcome
+        )
+        found.append((left * math.copysign(1, float(whole.total)), left, its_error / error, name))
+    _, left, wider, name = min(found)
+    numbers: dict[str, Any] = {"estimate": unit * left, "effect_label": f"as strong as {name}"}
+    if total.conf_low is not None and total.conf_high is not None and total.estimate is not None:
+        numbers |= {k: unit * left + wider * (v - total.estimate) for k, v in (("conf_low", total.conf_low), ("conf_high", total.conf_high))}  # fmt: skip
+    return row(outcome=spread.columns[0], term=spread.columns[1], model="as_strong_as_known", measure="slope", n=spread.n, clusters=spread.clusters, **numbers)  # fmt: skip
+
+
+def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
+    """Every number of a linear decomposition with its interval, in units of the spread."""
+    given = list(range(3, len(spread.columns)))
     full = {name: float(value) for name, value in _numbers(whole).items()}
     left_out = _numbers(linear_parts(spread.left_out, 0, 1, 2, given))
-    errors = _errors(spread, whole, left_out, len(given))
     if method in ("bootstrap", "bca"):
-        draws = _numbers(linear_parts(spread.resampled(DRAWS, SEED), 0, 1, 2, given))
-        made = {
-            k: bootstrap_interval(full[k], draws[k], "bca" if method == "bca" else "percentile", left_out=left_out[k])
-            for k in NAMES
-        }
-    elif method == "jackknife" or errors is None:
-        made = {k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None) for k in NAMES}
-    else:
-        made = _from_errors(full, errors, method, None if spread.independent else spread.blocks - 1)
-    y, x, m = spread.scale[:3]
-    step = study.term(spread.columns[1]).step
-    units = dict.fromkeys(("total", "direct", "indirect"), step * y / x) | {"a": step * m / x, "b": y / m}
-    made = {k: _times(interval, units.get(k, 1.0)) for k, interval in made.items()}
-    return made | {"r": Interval(float(whole.partial_r))}, ""
-
-
-def _errors(spread: Spread, whole: LinearParts, left_out: dict[str, Array], given: int) -> Array | None:
-    """Covariance (4, 4) of a, b, direct and total: textbook where rows are independent, else by jackknife."""
-    if spread.independent:
-        return textbook_errors(whole, float(whole.left[0] * spread.full[1, 1]), spread.n, given)
-    values = np.stack([left_out[k] for k in ("a", "b", "direct", "total")])
-    if spread.blocks < 2 or not np.isfinite(values).all():
-        return None
-    return np.cov(values, bias=True) * (spread.blocks - 1)
-
-
-def _from_errors(full: dict[str, float], errors: Array, method: str, df: float | None) -> Parts:
-    """Intervals from the coefficients and their covariance: delta method, or quantiles of normal draws."""
-    own = np.sqrt(np.diagonal(errors))
-    a, b = full["a"], full["b"]
-    if method == "delta":
-        made = {k: inference.wald(full[k], float(own[i]), df) for i, k in enumerate(("a", "b", "direct", "total"))}
-        product = sobel(a, b, float(own[0]), float(own[1]))["sobel"] ** 2 + 2 * a * b * float(errors[0, 1])
-        made["indirect"] = inference.wald(full["indirect"], math.sqrt(max(product, 0.0)), df)
-        return made | {k: Interval(full[k]) for k in ("share", "rho")}
-    middle = [a, b, full["direct"]]
-    drawn = np.random.default_rng(SEED).multivariate_normal(middle, errors[:3, :3], DRAWS, method="eigh").T
-    indirect = drawn[0] * drawn[1]
-    values = {"a": drawn[0], "b": drawn[1], "direct": drawn[2], "indirect": indirect, "total": indirect + drawn[2]}
-    values["share"] = indirect / values["total"]
-    made = {k: bootstrap_interval(full[k], draws, "percentile") for k, draws in values.items()}
-    return made | {"rho": Interval(full["rho"])}
-
-
-def _of_flag(study: Study, found: Rows) -> tuple[Parts, str]:
-    """The parts of a logistic association, per 1,000, for a step of the term (a flag: yes against no); or why none."""
-    y, between, held = found.values[:, 0], found.values[:, 2], found.values[:, [1, *range(3, found.values.shape[1])]]
-    fewer = int(min(y.sum(), len(y) - y.sum()))
-    if fewer < FEW_EVENTS:
-        told = sampling.told(study, fewer) if fewer else "none"
-        return (
-            {},
-            f"{told} of {sampling.told(study, len(y))} rows have the rarer outcome; at least {FEW_EVENTS} are needed",
+        kind, draws = (
+            "bca" if method == "bca" else "percentile",
+            _numbers(linear_parts(spread.resampled(DRAWS, SEED), 0, 1, 2, given)),
         )
-    there = varies(np.column_stack([held[:, :1], between]))
-    if not there.all():
-        return {}, "the term, or what is between, is the same in all rows"
-    centre, scale = held.mean(0), np.where(varies(held), held.std(0), 1.0)
-    x, m = (held - centre) / scale * varies(held), (between - between.mean()) / between.std()
-    of_m, of_m_without = least_squares_without(x, m, found.blocks)
-    if not of_m[-1] > math.sqrt(SAME):
-        return {}, "what is between says what the other columns say"
-    fit = fit_logit(y, np.column_stack([m, x]))
-    if not fit.converged:
-        return {}, "the outcome is separated: the columns foretell it without error in some rows"
-    term = study.term(found.columns[1])
-    low, high = x.copy(), x.copy()
-    low[:, 0], high[:, 0] = (np.array([0.0, 1.0]) - centre[0]) / scale[0] if term.kind == "flag" else (0.0, 0.0)
-    if term.kind != "flag":
-        low[:, 0], high[:, 0] = x[:, 0], x[:, 0] + term.step / scale[0]
-    k = len(of_m)
+        return {k: bootstrap_interval(full[k], draws[k], kind, left_out=left_out[k]) for k in full}
+    links = ("a", "b", "direct", "total")
+    values = np.stack([left_out[k] for k in links])
+    if method == "jackknife" or not (spread.independent or np.isfinite(values).all()) or spread.blocks < 2:
+        return {k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None) for k in full}
+    a, b, df = full["a"], full["b"], None if spread.independent else spread.blocks - 1
+    if spread.independent:
+        errors = textbook_errors(whole, float(whole.left[0] * spread.full[1, 1]), spread.n, len(given))
+    else:
+        errors = np.cov(values, bias=True) * (spread.blocks - 1)
+    if method == "delta":
+        own = [float(e) for e in np.sqrt(np.diagonal(errors))]
+        product = math.sqrt(max(sobel(a, b, own[0], own[1])["sobel"] ** 2 + 2 * a * b * float(errors[0, 1]), 0.0))
+        made = {k: inference.wald(full[k], e, df) for k, e in zip((*links, "indirect"), (*own, product), strict=True)}
+    else:
+        middle = [a, b, full["direct"]]
+        drawn = np.random.default_rng(SEED).multivariate_normal(middle, errors[:3, :3], DRAWS, method="eigh").T
+        indirect, total = drawn[0] * drawn[1], drawn[0] * drawn[1] + drawn[2]
+        draws = dict(zip(links, (*drawn, total), strict=True)) | {"indirect": indirect, "share": indirect / total}
+        made = {k: bootstrap_interval(full[k], values, "percentile") for k, values in draws.items()}
+    return {k: made.get(k, Interval(full[k])) for k in full}
+
+
+def _of_flag(study: Study, found: Rows) -> tuple[list[dict[str, Any]], str]:
+    """Rows of a logistic association per 1,000, for a step of the term (a flag: yes against no); or why there is none."""
+    of, name, *_ = found.columns
+    term, y = study.term(name), found.of(of)
+    events, k = int(y.sum()), found.values.shape[1] - 1
+    base: dict[str, Any] = {"n": found.n, "clusters": found.cluster_count, "events": events}
+    x = found.values[:, [1, 2, *range(3, k + 1)]]
+    why, told = "", ""
+    if min(events, found.n - events) < FEW_EVENTS:
+        fewer = sampling.told(study, min(events, found.n - events))
+        why = (
+            f"{fewer} of {sampling.told(study, found.n)} rows have the rarer outcome; at least {FEW_EVENTS} are needed"
+        )
+    elif not varies(x)[:2].all():
+        why = "the term, or what is between, is the same in all rows"
+    else:
+        centre, scale = x.mean(0), np.where(varies(x), x.std(0), 1.0)
+        x = np.where(varies(x), (x - centre) / scale, 0.0)
+        m, held = x[:, 1], x[:, [0, *range(2, k)]]
+        of_m, of_m_without = least_squares_without(held, m, found.blocks)
+        fit = fit_logit(y, np.column_stack([m, held]))
+        if not of_m[-1] > SAME**0.5:
+            why = "what is between says what the other columns say"
+        elif not fit.converged:
+            why = "the outcome is separated: the columns foretell it without error in some rows"
+    if why:
+        return _parts_rows(of, name, "per_1000", term.step_label, {}, base, why), why
+    low, high = held.copy(), held.copy()
+    high[:, 0] += term.step / scale[0]
+    if term.kind == "flag":
+        low[:, 0], high[:, 0] = (np.array([0.0, 1.0]) - centre[0]) / scale[0]
 
     def each(at: Array) -> Array:
         """Each row's indirect, direct and total difference per 1,000, (n, 3)."""
-        two = 1000 * logistic_parts(low, high, at[: k - 1], at[k - 1], at[k:])
+        two = 1000 * logistic_parts(low, high, at[:k], at[k], at[k + 1 :])
         return np.column_stack([two, two.sum(1)])
 
     at = np.concatenate([of_m, fit.coefficients])
     moved = np.column_stack([of_m_without, leave_one_out(fit, y, found.blocks)]) - at
     own, slopes = each(at), gradient(lambda v: each(v).mean(0), at)
-    names = ("indirect", "direct", "total")
-    full = {name: float(own[:, i].mean()) for i, name in enumerate(names)}
-    left = {name: average_without(own[:, i], slopes[:, i], moved, found.blocks) for i, name in enumerate(names)}
-    full["share"] = full["indirect"] / full["total"] if full["total"] else math.nan
+    left = [average_without(own[:, i], slopes[:, i], moved, found.blocks) for i in range(3)]
     with np.errstate(invalid="ignore", divide="ignore"):
-        left["share"] = left["indirect"] / left["total"]
-    return {name: inference.jackknife(full[name], left[name]) for name in full}, ""
+        values = [*own.mean(0), own[:, 0].mean() / own[:, 2].mean()]
+        left.append(left[0] / left[2])
+    parts = {
+        part: inference.jackknife(float(value), without)
+        for part, value, without in zip(("indirect", "direct", "total", "share"), values, left, strict=True)
+    }
+    if events < EVENTS_A_TERM * k:
+        told = f"{TOO_FEW} to judge by: {events} for a model of {k} terms"
+    made = _parts_rows(of, name, "per_1000", term.step_label, parts, base, told)
+    return made + robustness(made[0], base=events / found.n), ""
 
 
 def _times(interval: Interval, unit: float) -> Interval:
     """An interval in other units."""
-    fields = ("estimate", "std_error", "conf_low", "conf_high")
-    values = {k: v * unit for k in fields if (v := getattr(interval, k)) is not None}
-    return dataclasses.replace(interval, **values)
+    values = {k: getattr(interval, k) for k in ("estimate", "std_error", "conf_low", "conf_high")}
+    return dataclasses.replace(interval, **{k: v * unit for k, v in values.items() if v is not None})
 
 
-def _told_from_zero(interval: Interval) -> bool:
-    return None not in (interval.conf_low, interval.conf_high) and interval.conf_low * interval.conf_high > 0  # type: ignore[operator]
-
-
-def _no_share(parts: Parts) -> str:
-    """Why the total has no indirect share, if it has none."""
-    total, direct, indirect = (parts[k] for k in ("total", "direct", "indirect"))
-    if total.estimate is None or not total.std_error or abs(total.estimate) < FLOOR * total.std_error:
-        return f"the total is less than {FLOOR:g} of its errors: its share is not estimable"
-    if _told_from_zero(direct) and (direct.estimate or 0) * (indirect.estimate or 0) < 0:
-        return "the direct and the indirect part point in opposite directions: no share"
-    return ""
-
-
-def _rows(
-    study: Study, columns: Sequence[str], parts: Parts, base: dict[str, Any], why: str, flag: bool
+def _parts_rows(
+    of: str, term: str, measure: str, unit: str, parts: Parts, base: dict[str, Any], told: str
 ) -> list[dict[str, Any]]:
-    of, term, through = columns[:3]
-    measure, step = "per_1000" if flag else "slope", study.term(term).step_label
-    label: dict[str, Any] = {"effect_label": why} if why else {}
+    """Rows of the total, of its two parts, and of the indirect share where there is one."""
+    shared: dict[str, Any] = {"outcome": of, "term": term, **base}
     made = [
-        row(outcome=of, term=term, model=k, measure=measure, unit=step, **base, **label, **parts.get(k, Interval(None)).numbers())
+        row(model=k, measure=measure, unit=unit, effect_label=told or None, **shared, **parts.get(k, Interval(None)).numbers())
         for k in ("total", "direct", "indirect")
     ]  # fmt: skip
     if not parts:
         return made
-    none = _no_share(parts)
-    share = Interval(None) if none else parts["share"]
-    label = {"effect_label": none} if none else label
-    made.append(row(outcome=of, term=term, model="indirect", measure="effect_share", unit="of the total", **base, **label, **share.numbers()))  # fmt: skip
-    partial = None
-    if not flag:
-        for name, (y, x, unit) in {"a": (through, term, step), "b": (of, through, "per unit")}.items():
-            made.append(
-                row(outcome=y, term=x, model="direct", measure="slope", unit=unit, **base, **parts[name].numbers())
-            )
-        made.append(row(outcome=of, term=term, model="indirect", measure="hidden_r", **base, **parts["rho"].numbers()))
-        partial = parts["r"].estimate
-    rate = base["events"] / base["n"] if flag and base["n"] else None
-    return made + robustness(made[0], partial_r=partial, base=rate)
+    total, direct, indirect = made
+    error, ends = total["std_error"], (direct["conf_low"], direct["conf_high"])
+    apart = None not in ends and ends[0] * ends[1] > 0
+    if not error or abs(total["estimate"]) < FLOOR * error:
+        told = f"the total is less than {FLOOR:g} of its errors: its share is not estimable"
+    elif apart and direct["estimate"] * indirect["estimate"] < 0:
+        told = "the direct and the indirect part point in opposite directions: there is no share"
+    else:
+        return [*made, row(model="indirect", measure="effect_share", unit="of the total", effect_label=told or None, **shared, **parts["share"].numbers())]  # fmt: skip
+    return [*made, row(model="indirect", measure="effect_share", unit="of the total", effect_label=told, **shared)]
 
 
-def _interval_words(method: str) -> str:
-    """How the intervals were made, in words."""
-    return {
-        "jackknife": "jackknife over blocks of clusters, t",
-        "bootstrap": f"percentiles of {DRAWS:,} draws of blocks of clusters",
-        "bca": f"BCa of {DRAWS:,} draws of blocks of clusters",
-        "delta": "delta method (Sobel); errors by jackknife over blocks where rows share a cluster",
-        "quasi-bayes": f"percentiles of {DRAWS:,} draws of the coefficients; their errors by jackknife where rows share a cluster",
-    }[method]
-
-
-def _assumed(study: Study, label: Sequence[str], parts: Parts, columns: Sequence[str]) -> list[Caveat]:
+def _assumed(study: Study, finding: Finding, label: Sequence[str], columns: Sequence[str]) -> list[Caveat]:
     """What a decomposition takes for granted, and how strong a hidden cause would undo it."""
     text = f"Assumed, not shown: {label[1]} comes before {label[2]} and that before {label[0]}, and nothing unmeasured stands behind two of them."
-    if "rho" in parts and parts["rho"].estimate is not None:
-        rho = number(parts["rho"].estimate, 2)
-        text += f" A hidden cause by which what is left of {label[2]} and {label[0]} correlates by {rho} would leave nothing indirect."
-    made = [Caveat("assumed-order", text)]
+    for record in finding.rows(measure="hidden_r"):
+        if record["estimate"] is not None:
+            text += f" A hidden cause by which what is left of {label[2]} and {label[0]} correlates by {number(record['estimate'])} would leave nothing indirect."
     told = [study.on_survey([name]) for name in columns[:3]]
+    made = [Caveat("assumed-order", text)]
     if all(told):
-        made.append(
-            Caveat(
-                "halo",
-                "All three are answers of one questionnaire, which move together: put what was met, not said, first.",
-            )
-        )
+        made.append(Caveat("halo", "All three are answers of one questionnaire, which move together: begin with what was met, not said."))  # fmt: skip
     elif any(told) and not told[0]:
-        made.append(
-            Caveat("silent-leavers", "A term of the survey is known only of those who answered; leavers answer less.")
-        )
+        made.append(Caveat("silent-leavers", "Answers are known only of those who gave them, and leavers answer less."))
     return made
 
 
-def _answer(finding: Finding, label: Sequence[str], parts: Parts, why: str) -> tuple[str, str]:
+def _answer(finding: Finding, label: Sequence[str], why: str) -> tuple[str, str]:
     total, direct, indirect = (finding.rows(model=k)[0] for k in ("total", "direct", "indirect"))
-    if not parts or total["estimate"] is None:
-        return f"Not estimable: {total['effect_label'] or why}.", "Not estimable"
-    share = finding.one(measure="effect_share")
-    unit = "" if total["measure"] == "slope" else " per 1,000 customers"
+    if total["estimate"] is None:
+        return f"Not estimable: {why or total['effect_label']}.", "Not estimable"
+    share, per = finding.one(measure="effect_share"), "" if total["measure"] == "slope" else " per 1,000 customers"
     text = (
-        f"Of what goes with {label[1]} in {label[0]} ({total['unit']}, {written(total)}{unit}), {written(indirect, n=False)} goes through "
-        f"{label[2]} and {written(direct, n=False)} does not"
+        f"Of what goes with {label[1]} in {label[0]}, {written(total)}{per} {total['unit']}, {written(indirect, n=False)} "
+        f"goes through {label[2]} and {written(direct, n=False)} does not; "
     )
-    if share["estimate"] is None:
-        return (
-            f"{text}; {share['effect_label']}.",
-            f"What goes with {label[1]} in {label[0]}, through {label[2]} and beside it",
-        )
-    part = f"share {written(share, n=False)}"
-    return (
-        f"{text}; {part}.",
-        f"{number(100 * share['estimate'], 0)} % of what goes with {label[1]} in {label[0]} goes through {label[2]}",
+    text += share["effect_label"] if share["estimate"] is None else f"share {written(share, n=False)}"
+    clear = (
+        None not in (indirect["conf_low"], indirect["conf_high"]) and indirect["conf_low"] * indirect["conf_high"] > 0
     )
+    part = "goes in part through" if clear else "is not told to go through"
+    return f"{text}.", f"What goes with {label[1]} in {label[0]} {part} {label[2]}"

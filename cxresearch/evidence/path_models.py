@@ -160,9 +160,9 @@ def _rows(
 
     def numbers(covariance: Array, mean: Array, like: Array | None = None) -> tuple[Numbers, PathModel]:
         """What a covariance matrix says, or each of a stack of them."""
-        deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
         raw = items == "raw"
         with np.errstate(invalid="ignore", divide="ignore"):
+            deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))
             unit = 1 / spread.scale if raw else deviation  # what an answer is divided by as it enters
             entered = covariance / (unit[..., :, None] * unit[..., None, :])
         scheme = "path" if method == "consistent" else method

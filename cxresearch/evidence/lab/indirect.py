@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Array = NDArray[np.float64]
-NODES = 15  # of the quadrature over the residual of what is in between: nine digits for effects of any common size
+NODES = 9  # of the quadrature over the residual of what is in between: nine digits for effects of any common size
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,8 @@ def fit_paths(
     own = np.zeros((covariance.shape[-1], len(blocks)))
     for j, block in enumerate(blocks):
         own[list(block), j] = 1.0
-    deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))[..., None]
     with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))[..., None]
         weights, moved = _of_variance_one(covariance, own / np.where(deviation > 0, deviation, np.nan)), np.inf
         for _ in range(STEPS):
             inner = _inner(np.swapaxes(weights, -1, -2) @ covariance @ weights, links, scheme)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 Array = NDArray[np.float64]
-NODES = 9  # of the quadrature over the residual of what is in between: nine digits for effects of any common size
+NODES = 15  # of the quadrature over the residual of what is in between: nine digits for effects of any common size
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def logistic_parts(low: Array, high: Array, of_m: Array, spread: float, of_y: Ar
     def share(x: Array, met: Array) -> Array:
         """Share at x where M is what it would be at `met`."""
         fixed = of_y[0] + of_y[1] * (of_m[0] + met @ of_m[1:]) + x @ of_y[2:]
-        odds = (w * expit(fixed + of_y[1] * spread * node) for node, w in zip(nodes, mass / mass.sum(), strict=True))
-        return np.sum(np.stack(list(odds)), axis=0) if len(fixed) else fixed
+        shifts = zip(of_y[1] * spread * nodes, mass / mass.sum(), strict=True)
+        return sum((w * expit(fixed + shift) for shift, w in shifts), np.zeros(len(fixed)))
 
     ll, lh, hl, hh = share(low, low), share(low, high), share(high, low), share(high, high)
     return np.column_stack([lh - ll + hh - hl, hl - ll + hh - lh]) / 2

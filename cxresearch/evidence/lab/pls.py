@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 SCHEMES = ("path", "factorial", "centroid")
 STEPS = 500  # about ten are needed; a model that still moves after these turns in a circle
-STILL = 1e-10  # the largest change of a weight, in standard deviations of its score
+STILL = 1e-12  # the largest change of a weight, in standard deviations of its score
 
 
 @dataclass(frozen=True)

@@ -193,3 +193,19 @@ def test_columns_that_are_missing_are_named(tmp_path: Path) -> None:
     study = study_of(tmp_path, panel=customers(30), levels=["customer", "site"])
     assert "surveys.recommend" in cx.mediate(study, "recommend", X, M).answer
     assert "surveys.recommend" in cx.paths(study, {"recommend": [X]}).answer
+
+
+def test_weights_that_do_not_come_to_rest_give_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that still moves when its rounds are over is not estimable, and says what to try."""
+    monkeypatch.setattr("cxresearch.evidence.lab.pls.STEPS", 1)
+    finding = drawn(study_of(tmp_path, panel=customers(), levels=["customer", "site"]))
+    assert not finding.estimable
+    assert "not-converged" in [caveat.code for caveat in finding.caveats]
+
+
+def test_constructs_that_cannot_be_told_apart(tmp_path: Path) -> None:
+    """Two constructs of one column and its copy: the answer does not lean on the model."""
+    study = study_of(tmp_path, panel=customers().assign(**{M: lambda f: 2 * f[X] + 1}), levels=["customer", "site"])
+    finding = cx.paths(study, {Y: [X, M]})
+    assert finding.answer.startswith("Not to be relied on")
+    assert [r["estimate"] for r in finding.rows(measure="path")] == [pytest.approx(0.3, abs=0.1)] * 2

@@ -129,7 +129,7 @@ def _numbers(parts: LinearParts) -> dict[str, Array]:
 
 def _of_number(study: Study, spread: Spread, method: str) -> tuple[list[dict[str, Any]], str]:
     """Rows of a linear association in own units, for a step of the term; or why there is none."""
-    of, term, through, *held = spread.columns
+    of, term, through, *_ = spread.columns
     given = list(range(3, len(spread.columns)))
     whole = linear_parts(spread.full, 0, 1, 2, given)
     base: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters}
@@ -153,28 +153,34 @@ def _of_number(study: Study, spread: Spread, method: str) -> tuple[list[dict[str
         made.append(row(outcome=to, term=before, model="direct", measure="slope", unit=per, **base, **numbers))
     made.append(row(outcome=of, term=term, model="indirect", measure="hidden_r", **base, **parts["rho"].numbers()))
     made += robustness(made[0], partial_r=float(whole.partial_r))
-    if given:
-        made.append(_as_strong(spread, whole, parts["total"], units["total"], held) | {"unit": unit})
-    return made, ""
+    return made + [record | {"unit": unit} for record in _as_strong(spread, whole, parts["total"], units["total"])], ""
 
 
-def _as_strong(spread: Spread, whole: LinearParts, total: Interval, unit: float, held: Sequence[str]) -> dict[str, Any]:
+def _as_strong(spread: Spread, whole: LinearParts, total: Interval, unit: float) -> list[dict[str, Any]]:
     """What is left of the total if a hidden cause were as strong as that of the columns held fixed which leaves least."""
-    given = list(range(3, len(spread.columns)))
-    error = float(np.sqrt(textbook_errors(whole, float(whole.left[0] * spread.full[1, 1]), spread.n, len(given))[3, 3]))
+    given, sign = list(range(3, len(spread.columns))), math.copysign(1, float(whole.total))
+    error = math.sqrt(_textbook(spread, whole)[3, 3])
     found = []
-    for z, name in zip(given, held, strict=True):
+    for z in given:
         others = [c for c in given if c != z]
-        with_term, with_outcome = (partial(spread.full, i, z, [*more, *others]) ** 2 for i, more in ((1, []), (0, [1])))
-        left, its_error, *_ = as_strong_as(
-            float(whole.total), error, spread.n - len(given) - 2, with_term, with_outcome
-        )
-        found.append((left * math.copysign(1, float(whole.total)), left, its_error / error, name))
+        with_term, with_outcome = partial(spread.full, 1, z, others) ** 2, partial(spread.full, 0, z, [1, *others]) ** 2
+        df = spread.n - len(given) - 2
+        left, its_error, *_ = as_strong_as(float(whole.total), error, df, with_term, with_outcome).tolist()
+        if math.isfinite(its_error):  # no hidden cause can be as strong as a column that explains nearly all
+            found.append((sign * left, left, its_error / error, spread.columns[z]))
+    if not found or total.estimate is None:
+        return []
     _, left, wider, name = min(found)
-    numbers: dict[str, Any] = {"estimate": unit * left, "effect_label": f"as strong as {name}"}
-    if total.conf_low is not None and total.conf_high is not None and total.estimate is not None:
-        numbers |= {k: unit * left + wider * (v - total.estimate) for k, v in (("conf_low", total.conf_low), ("conf_high", total.conf_high))}  # fmt: skip
-    return row(outcome=spread.columns[0], term=spread.columns[1], model="as_strong_as_known", measure="slope", n=spread.n, clusters=spread.clusters, **numbers)  # fmt: skip
+    numbers: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters, "effect_label": f"as strong as {name}"}
+    for key, end in (("conf_low", total.conf_low), ("conf_high", total.conf_high)):
+        numbers[key] = None if end is None else unit * left + wider * (end - total.estimate)
+    of, term = spread.columns[:2]
+    return [row(outcome=of, term=term, model="as_strong_as_known", measure="slope", estimate=unit * left, **numbers)]
+
+
+def _textbook(spread: Spread, whole: LinearParts) -> Array:
+    """Covariance (4, 4) of a, b, direct and total for independent rows, in units of the spread."""
+    return textbook_errors(whole, float(whole.left[0] * spread.full[1, 1]), spread.n, len(spread.columns) - 3)
 
 
 def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
@@ -183,10 +189,8 @@ def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
     full = {name: float(value) for name, value in _numbers(whole).items()}
     left_out = _numbers(linear_parts(spread.left_out, 0, 1, 2, given))
     if method in ("bootstrap", "bca"):
-        kind, draws = (
-            "bca" if method == "bca" else "percentile",
-            _numbers(linear_parts(spread.resampled(DRAWS, SEED), 0, 1, 2, given)),
-        )
+        kind = "bca" if method == "bca" else "percentile"
+        draws = _numbers(linear_parts(spread.resampled(DRAWS, SEED), 0, 1, 2, given))
         return {k: bootstrap_interval(full[k], draws[k], kind, left_out=left_out[k]) for k in full}
     links = ("a", "b", "direct", "total")
     values = np.stack([left_out[k] for k in links])
@@ -194,7 +198,7 @@ def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
         return {k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None) for k in full}
     a, b, df = full["a"], full["b"], None if spread.independent else spread.blocks - 1
     if spread.independent:
-        errors = textbook_errors(whole, float(whole.left[0] * spread.full[1, 1]), spread.n, len(given))
+        errors = _textbook(spread, whole)
     else:
         errors = np.cov(values, bias=True) * (spread.blocks - 1)
     if method == "delta":

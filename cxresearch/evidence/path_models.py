@@ -26,6 +26,7 @@ Numbers = dict[tuple[str, str, str | None], Array]  # measure, outcome and term 
 METHODS = (*SCHEMES, "consistent")
 ITEMS, INTERVALS = ("standardised", "raw"), ("jackknife", "bootstrap")
 DRAWS, SEED = 2000, 20261
+IMPROPER = "improper"
 UNITS = {"path": "SD per SD", "total_path": "SD per SD", "slope": "points of 100 per point of 100"}
 SAME = 1e-8  # an eigenvalue below it: two of those that lead to one construct say the same
 
@@ -56,16 +57,8 @@ def paths(
     >>> [(row["term"], row["outcome"]) for row in finding.rows(measure="path")]
     [('reliability', 'satisfaction'), ('empathy', 'satisfaction'), ('satisfaction', 'recommend')]
     """
-    question = f"How do {', '.join(links)} follow from what leads to them?"
-    for word, allowed, what in (
-        (method, METHODS, "method"),
-        (items, ITEMS, "items"),
-        (intervals, INTERVALS, "intervals"),
-    ):
-        if word not in allowed:
-            raise UsageError(f"no {what} {word!r}; it is one of {', '.join(allowed)}")
-    if (method, items) == ("consistent", "raw"):
-        raise UsageError("method 'consistent' corrects correlations: it needs items='standardised'")
+    question = f"How do {', '.join(links)} go with what is drawn to them?"
+    _checked(method=(method, METHODS), items=(items, ITEMS), intervals=(intervals, INTERVALS))
     answers = _answers(study, links, dict(measures or {}))
     asked = [item for block in answers.values() for item in block]
     lacking = study.missing(*asked)
@@ -79,33 +72,38 @@ def paths(
         answers = {name: [x for x in block if x != item] for name, block in answers.items()}
     kind = "plsc" if method == "consistent" else "pls_raw" if items == "raw" else "pls"
     base: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters, "model": kind}
-    doubts = [
-        Caveat(
-            "assumed-order",
-            "The arrows are drawn, not shown: turned around they would fit as well. Nothing unmeasured is held fixed.",
-        )
-    ]
-    if all(study.on_survey([item]) for item in asked):
-        doubts.append(
-            Caveat("halo", "All answers of one questionnaire move together: a path among them is in part one mood.")
-        )
+    model, why = None, "too few rows have all answers"
     empty = [name for name, block in answers.items() if not block]
-    if spread.n <= len(answers) + 1 or empty:
-        why = f"the answers of {empty[0]} do not vary" if empty and spread.n > 1 else "too few rows have all answers"
-        made = [row(outcome=to, term=x, measure="path", effect_label=why, **base) for to in links for x in links[to]]
-    else:
+    if spread.n > len(answers) + 1 and not empty:
         spread = spread.of([item for block in answers.values() for item in block])
         made, model = _rows(study, spread, answers, links, (method, items, intervals), base)
-        doubts += _doubts(model, list(answers))
+    else:
+        why = f"the answers of {empty[0]} do not vary" if empty and spread.n > 1 else why
+        made = [row(outcome=to, term=x, measure="path", effect_label=why, **base) for to in links for x in links[to]]
+    drawn = f"percentiles of {DRAWS:,} draws of" if intervals == "bootstrap" else "jackknife over"
+    clusters = f"{sampling.told(study, spread.clusters)} {sampling.cluster_name(study)}s"
     finding = sampling.finding(
-        study, made, name=f"paths {'+'.join(links)}", question=question, design="adjusted",
-        estimand="standardised path, with what else leads to the same construct held fixed",
-        method=f"Partial least squares, {MODELS[kind].removeprefix('path model, ')}, scheme {'path' if method == 'consistent' else method}, mode A. "
-        f"95 % intervals: {f'percentiles of {DRAWS:,} draws of' if intervals == 'bootstrap' else 'jackknife over'} {spread.blocks} blocks of {sampling.told(study, spread.clusters)} {sampling.cluster_name(study)}s.",
-        sample=notes.text(), caveats=[*doubts, *notes.caveats()],
-    )  # fmt: skip
+        study,
+        made,
+        name=f"paths {'+'.join(links)}",
+        question=question,
+        estimand="standardised path, with what else is drawn to the same construct held fixed",
+        design="adjusted",
+        method=f"Partial least squares, mode A, method {method}, {items} items. 95 % intervals: {drawn} {spread.blocks} blocks of {clusters}.",
+        sample=notes.text(),
+        caveats=[*_doubts(study, model, list(answers), asked), *notes.caveats()],
+    )
     answer, title = _answer(finding, list(answers), links)
     return dataclasses.replace(finding, answer=answer, title=title)
+
+
+def _checked(**words: tuple[str, Sequence[str]]) -> None:
+    """A UsageError for a word that is not one of those allowed."""
+    for what, (word, allowed) in words.items():
+        if word not in allowed:
+            raise UsageError(f"no {what} {word!r}; it is one of {', '.join(allowed)}")
+    if (words["method"][0], words["items"][0]) == ("consistent", "raw"):
+        raise UsageError("method 'consistent' corrects correlations: it needs items='standardised'")
 
 
 def _answers(study: Study, links: Mapping[str, Sequence[str]], measures: Mapping[str, str | Sequence[str]]) -> dict[str, list[str]]:  # fmt: skip
@@ -186,6 +184,16 @@ def _rows(
     for key, value in whole.items():
         measure, outcome, term = key
         if not np.isfinite(value):
+            if measure == "path":
+                made.append(
+                    row(
+                        outcome=outcome,
+                        term=term,
+                        measure=measure,
+                        effect_label="the model has no proper solution",
+                        **base,
+                    )
+                )
             continue  # a construct whose answers have no range has no mean from 0 to 100
         if key in draws and measure != "score":  # draws of blocks are those of covariances: a mean has the jackknife's
             interval = bootstrap_interval(float(value), draws[key], "percentile")
@@ -222,18 +230,25 @@ def _of_model(
     return made
 
 
-def _doubts(model: PathModel, names: Sequence[str]) -> list[Caveat]:
-    """Whether the model is a proper one, and what to do where it is not."""
-    found = []
+def _doubts(study: Study, model: PathModel | None, names: Sequence[str], asked: Sequence[str]) -> list[Caveat]:
+    """What a path model takes for granted, and whether this one is proper: what to do where it is not."""
+    told = {"assumed-order": "The arrows are drawn, not shown: turned around they would fit as well. Nothing unmeasured is held fixed."}  # fmt: skip
+    if all(study.on_survey([item]) for item in asked):
+        told["halo"] = "All answers of one questionnaire move together: a path among them is in part one mood."
+    if model is None:
+        return [Caveat(code, text) for code, text in told.items()]
     if not bool(model.converged):
-        found.append(Caveat("not-converged", "The weights turn in a circle: no numbers to rely on. Try method 'path', or leave out a construct with weak links."))  # fmt: skip
-    lowest = float(np.linalg.eigvalsh(np.nan_to_num(model.correlations))[0])
-    if lowest < SAME or (model.r2 > 1).any() or (model.rho_a > 1).any() or not np.isfinite(model.correlations).all():
-        found.append(Caveat("improper", "Two constructs correlate by 1 or more, or a reliability exceeds 1: the constructs cannot be told apart. Join them, or take method 'path'."))  # fmt: skip
-    negative = [names[j] for j in range(len(names)) if (model.weights[:, j] < 0).any()]
+        told["not-converged"] = "The weights turn in a circle. Try method 'path', or leave out a construct that goes with none of its neighbours."  # fmt: skip
+    elif (
+        float(np.linalg.eigvalsh(np.nan_to_num(model.correlations))[0]) < SAME
+        or (model.r2 > 1).any()
+        or not ((model.rho_a > 0) & (model.rho_a <= 1)).all()
+    ):
+        told[IMPROPER] = "Two constructs correlate by 1 or more, or a reliability lies outside 0 to 1. Join those that cannot be told apart, or take method 'path'."  # fmt: skip
+    negative = [name for name, low in zip(names, model.weights.min(0), strict=True) if low < 0]
     if negative:
-        found.append(Caveat("negative-weights", f"An answer counts against the others of {', '.join(negative)}: turn it around or leave it out; its score from 0 to 100 does not hold."))  # fmt: skip
-    return found
+        told["negative-weights"] = f"An answer counts against the others of {', '.join(negative)}: turn it around or leave it out; until then its score has no scale."  # fmt: skip
+    return [Caveat(code, text) for code, text in told.items()]
 
 
 def _answer(finding: Finding, names: Sequence[str], links: Mapping[str, Sequence[str]]) -> tuple[str, str]:
@@ -246,7 +261,12 @@ def _answer(finding: Finding, names: Sequence[str], links: Mapping[str, Sequence
 
     to = [name for name in names if name in links][-1]
     best = max((r for r in told if r["outcome"] == to), key=lambda r: abs(r["estimate"]))
-    r2 = finding.one(measure="r2", outcome=to)
-    first = f"{label(best['term'])} ranks first among {len(links[to])} that lead to {label(to)}" if len(links[to]) > 1 else f"{label(best['term'])} goes with {label(to)}"  # fmt: skip
-    text = f"In the model as drawn {first}: path {written(best)}; what leads to it explains R² = {written(r2, n=False)} ({MODELS[best['model']].removeprefix('path model, ')})."
-    return text, first[:1].upper() + first[1:]
+    first = f"{label(best['term'])} ranks first among {len(links[to])} that go with {label(to)}"
+    if len(links[to]) == 1:
+        first = f"{label(best['term'])} goes with {label(to)}"
+    if best["conf_low"] is None or best["conf_low"] <= 0 <= best["conf_high"]:
+        first = f"no path to {label(to)} is told from zero"
+    text = f"the largest path is {written(best)}; together they explain R² = {written(finding.one(measure='r2', outcome=to), n=False)}"
+    doubt = "Not to be relied on, the model is improper. " if IMPROPER in [c.code for c in finding.caveats] else ""
+    how = MODELS[best["model"]].removeprefix("path model, ")
+    return f"{doubt}In the model as drawn ({how}) {first}: {text}.", first[:1].upper() + first[1:]

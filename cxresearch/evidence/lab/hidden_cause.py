@@ -65,9 +65,9 @@ def robustness_value(f: float, beyond: float = 0.0) -> float:
 
 
 def as_strong_as(
-    estimate: float, std_error: float, df: float, r2_term: Array, r2_outcome: Array, times: float = 1.0
-) -> tuple[float, float, float, float]:
-    """A slope, its error, and the two partial R² if a hidden cause were `times` as strong as a known one.
+    estimate: float, std_error: float, df: float, r2_term: Array | float, r2_outcome: Array | float, times: float = 1.0
+) -> Array:
+    """A slope, its error, and the two partial R² (4,) if a hidden cause were `times` as strong as a known one.
 
     `r2_term` and `r2_outcome` are the known one's partial R² with the term, and with the outcome beside the term.
     NaN where no cause can be that strong. Source: Cinelli & Hazlett (2020), section 4.4; as R's sensemakr.
@@ -78,12 +78,7 @@ def as_strong_as(
         with_outcome = ((np.sqrt(times) + np.sqrt(shared)) / np.sqrt(1 - shared)) ** 2 * r2_outcome / (1 - r2_outcome)
         bias = std_error * np.sqrt(with_outcome * with_term / (1 - with_term) * df)
         error = std_error * np.sqrt((1 - with_outcome) / (1 - with_term) * df / (df - 1))
-    return (
-        math.copysign(1, estimate) * (abs(estimate) - float(bias)),
-        float(error),
-        float(with_term),
-        float(with_outcome),
-    )
+    return np.array([estimate - math.copysign(1, estimate) * bias, error, with_term, with_outcome], dtype=float)
 
 
 def robustness(
@@ -115,8 +110,8 @@ def robustness(
             return robustness_value(share * abs(r) / math.sqrt(1 - r * r))
         if measure == "per_1000":
             ratio = (base + value / 1000) / base if base else 0.0
-        elif measure in ("hazard_ratio", "odds_ratio", "effect_size"):
-            ratio = risk_ratio(measure, value, common=common) if value > nothing - 1 else 0.0
+        elif measure == "effect_size" or (nothing and value > 0):
+            ratio = risk_ratio(measure, value, common=common)
         else:
             return None
         return e_value(ratio) if ratio > 0 else None

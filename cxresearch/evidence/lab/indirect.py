@@ -1,7 +1,6 @@
 """The indirect part of an association: what goes through something in between, linear and logistic; arrays in, numbers out.
 
-By hand: statsmodels' Mediation draws another noise for each exposure, which widens its intervals (a fifth in the jobs study),
-keeps n times 4,000 numbers in memory, and knows no clusters.
+By hand: statsmodels' Mediation draws another noise for each exposure (intervals a sixth too wide in the jobs study) and knows no clusters.
 Witness: R's mediation and boot on the jobs study and the ECSI mobile survey, tests/witness/paths.R.
 Delete when: statsmodels draws one noise for both exposures and takes clusters.
 """

@@ -27,7 +27,8 @@ class PathModel:
     `weights` (…, p, k) make scores of variance 1 from the items as they entered, `loadings` (…, p, k) are correlations
     of items with scores (consistent: with what they measure), `correlations` (…, k, k) those of the constructs.
     `paths` and `total` (…, k, k) run from row to column, `r2` (…, k) is NaN for constructs that nothing leads to,
-    `rho_a` (…, k) is Dijkstra and Henseler's reliability of the scores, `converged` (…,) says where the weights came to rest.
+    `rho_a` (…, k) is Dijkstra and Henseler's reliability of the scores. Where weights do not come to rest, `converged` (…,) is
+    False and every number NaN.
     """
 
     weights: Array
@@ -63,7 +64,7 @@ def fit_paths(
         own[list(block), j] = 1.0
     with np.errstate(invalid="ignore", divide="ignore"):
         deviation = np.sqrt(np.diagonal(covariance, axis1=-2, axis2=-1))[..., None]
-        weights, moved = _of_variance_one(covariance, own / np.where(deviation > 0, deviation, np.nan)), np.inf
+        weights, moved = _of_variance_one(covariance, own / deviation), np.full(covariance.shape[:-2], np.inf)
         for _ in range(STEPS):
             inner = _inner(np.swapaxes(weights, -1, -2) @ covariance @ weights, links, scheme)
             new = _of_variance_one(covariance, own * (covariance @ weights @ inner))
@@ -71,6 +72,7 @@ def fit_paths(
             weights = new
             if not (moved > STILL).any():
                 break
+        weights = np.where((moved <= STILL)[..., None, None], weights, np.nan)
         loadings = own * (covariance @ weights) / deviation
         turned = (loadings if like is None else weights * like * deviation**2).sum(-2, keepdims=True)
         weights, loadings = (x * np.where(turned < 0, -1.0, 1.0) for x in (weights, loadings))

@@ -166,7 +166,8 @@ def _as_strong(spread: Spread, whole: LinearParts, total: Interval, unit: float)
         with_term, with_outcome = partial(spread.full, 1, z, others) ** 2, partial(spread.full, 0, z, [1, *others]) ** 2
         df = spread.n - len(given) - 2
         left, its_error, *_ = as_strong_as(float(whole.total), error, df, with_term, with_outcome).tolist()
-        if math.isfinite(its_error):  # no hidden cause can be as strong as a column that explains nearly all
+        alone = float(linear_parts(spread.full, 0, z, 1, others).left[0]) > SAME  # else it says what the others say
+        if alone and math.isfinite(its_error):  # no hidden cause is as strong as a column that explains nearly all
             found.append((sign * left, left, its_error / error, spread.columns[z]))
     if not found or total.estimate is None:
         return []
@@ -194,13 +195,11 @@ def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
         return {k: bootstrap_interval(full[k], draws[k], kind, left_out=left_out[k]) for k in full}
     links = ("a", "b", "direct", "total")
     values = np.stack([left_out[k] for k in links])
+    jackknifed = {k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None) for k in full}
     if method == "jackknife" or not (spread.independent or np.isfinite(values).all()) or spread.blocks < 2:
-        return {k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None) for k in full}
+        return jackknifed
     a, b, df = full["a"], full["b"], None if spread.independent else spread.blocks - 1
-    if spread.independent:
-        errors = _textbook(spread, whole)
-    else:
-        errors = np.cov(values, bias=True) * (spread.blocks - 1)
+    errors = _textbook(spread, whole) if spread.independent else np.cov(values, bias=True) * (spread.blocks - 1)
     if method == "delta":
         own = [float(e) for e in np.sqrt(np.diagonal(errors))]
         product = math.sqrt(max(sobel(a, b, own[0], own[1])["sobel"] ** 2 + 2 * a * b * float(errors[0, 1]), 0.0))
@@ -211,7 +210,7 @@ def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
         indirect, total = drawn[0] * drawn[1], drawn[0] * drawn[1] + drawn[2]
         draws = dict(zip(links, (*drawn, total), strict=True)) | {"indirect": indirect, "share": indirect / total}
         made = {k: bootstrap_interval(full[k], values, "percentile") for k, values in draws.items()}
-    return {k: made.get(k, Interval(full[k])) for k in full}
+    return jackknifed | made
 
 
 def _of_flag(study: Study, found: Rows) -> tuple[list[dict[str, Any]], str]:
@@ -221,7 +220,7 @@ def _of_flag(study: Study, found: Rows) -> tuple[list[dict[str, Any]], str]:
     events, k = int(y.sum()), found.values.shape[1] - 1
     base: dict[str, Any] = {"n": found.n, "clusters": found.cluster_count, "events": events}
     x = found.values[:, [1, 2, *range(3, k + 1)]]
-    why, told = "", ""
+    why = ""
     if min(events, found.n - events) < FEW_EVENTS:
         fewer = sampling.told(study, min(events, found.n - events))
         why = (
@@ -241,31 +240,33 @@ def _of_flag(study: Study, found: Rows) -> tuple[list[dict[str, Any]], str]:
             why = "the outcome is separated: the columns foretell it without error in some rows"
     if why:
         return _parts_rows(of, name, "per_1000", term.step_label, {}, base, why), why
-    low, high = held.copy(), held.copy()
-    high[:, 0] += term.step / scale[0]
+    ends = held.copy(), held.copy()
+    ends[1][:, 0] += term.step / scale[0]
     if term.kind == "flag":
-        low[:, 0], high[:, 0] = (np.array([0.0, 1.0]) - centre[0]) / scale[0]
+        ends[0][:, 0], ends[1][:, 0] = (np.array([0.0, 1.0]) - centre[0]) / scale[0]
+    moved = np.column_stack([of_m_without - of_m, leave_one_out(fit, y, found.blocks) - fit.coefficients])
+    parts = _of_logit(np.concatenate([of_m, fit.coefficients]), moved, ends, found.blocks)
+    told = f"{TOO_FEW} to judge by: {events} for a model of {k} terms" if events < EVENTS_A_TERM * k else ""
+    made = _parts_rows(of, name, "per_1000", term.step_label, parts, base, told)
+    return made + robustness(made[0], base=events / found.n), ""
+
+
+def _of_logit(at: Array, moved: Array, ends: tuple[Array, Array], blocks: NDArray[np.intp]) -> Parts:
+    """Parts per 1,000 at the coefficients of both models, with what leaving a block out moves them by (B, p)."""
+    k = ends[0].shape[1] + 1
 
     def each(at: Array) -> Array:
         """Each row's indirect, direct and total difference per 1,000, (n, 3)."""
-        two = 1000 * logistic_parts(low, high, at[:k], at[k], at[k + 1 :])
+        two = 1000 * logistic_parts(*ends, at[:k], at[k], at[k + 1 :])
         return np.column_stack([two, two.sum(1)])
 
-    at = np.concatenate([of_m, fit.coefficients])
-    moved = np.column_stack([of_m_without, leave_one_out(fit, y, found.blocks)]) - at
     own, slopes = each(at), gradient(lambda v: each(v).mean(0), at)
-    left = [average_without(own[:, i], slopes[:, i], moved, found.blocks) for i in range(3)]
+    left = [average_without(own[:, i], slopes[:, i], moved, blocks) for i in range(3)]
     with np.errstate(invalid="ignore", divide="ignore"):
         values = [*own.mean(0), own[:, 0].mean() / own[:, 2].mean()]
         left.append(left[0] / left[2])
-    parts = {
-        part: inference.jackknife(float(value), without)
-        for part, value, without in zip(("indirect", "direct", "total", "share"), values, left, strict=True)
-    }
-    if events < EVENTS_A_TERM * k:
-        told = f"{TOO_FEW} to judge by: {events} for a model of {k} terms"
-    made = _parts_rows(of, name, "per_1000", term.step_label, parts, base, told)
-    return made + robustness(made[0], base=events / found.n), ""
+    names = ("indirect", "direct", "total", "share")
+    return {name: inference.jackknife(float(v), part) for name, v, part in zip(names, values, left, strict=True)}
 
 
 def _times(interval: Interval, unit: float) -> Interval:

@@ -180,34 +180,29 @@ def _rows(
     whole, model = numbers(spread.full, spread.mean)
     left_out = numbers(spread.left_out, spread.mean_left_out, model.weights)[0]
     draws = numbers(spread.resampled(DRAWS, SEED), spread.mean, model.weights)[0] if intervals == "bootstrap" else {}
+    return _with_intervals(whole, left_out, draws, base), model
+
+
+def _with_intervals(whole: Numbers, left_out: Numbers, draws: Numbers, base: dict[str, Any]) -> list[dict[str, Any]]:
+    """The numbers of a model as rows, each with its interval; p-values of paths are adjusted together."""
     made: list[dict[str, Any]] = []
     for key, value in whole.items():
         measure, outcome, term = key
-        if not np.isfinite(value):
-            if measure == "path":
-                made.append(
-                    row(
-                        outcome=outcome,
-                        term=term,
-                        measure=measure,
-                        effect_label="the model has no proper solution",
-                        **base,
-                    )
-                )
-            continue  # a construct whose answers have no range has no mean from 0 to 100
+        where: dict[str, Any] = {"outcome": outcome, "term": term, "measure": measure, **base}
+        if not np.isfinite(value):  # a construct whose answers have no range has no mean from 0 to 100
+            made += [row(effect_label="the model has no proper solution", **where)] if measure == "path" else []
+            continue
         if key in draws and measure != "score":  # draws of blocks are those of covariances: a mean has the jackknife's
             interval = bootstrap_interval(float(value), draws[key], "percentile")
         else:
             interval = inference.jackknife(float(value), left_out[key])
         if measure not in UNITS:
             interval = dataclasses.replace(interval, p_value=None)  # no question whether it is zero
-        made.append(
-            row(outcome=outcome, term=term, measure=measure, unit=UNITS.get(measure, ""), **base, **interval.numbers())
-        )
+        made.append(row(unit=UNITS.get(measure, ""), **where, **interval.numbers()))
     tested = [record for record in made if record["measure"] == "path"]
     for record, adjusted in zip(tested, inference.false_discovery([r["p_value"] for r in tested]), strict=True):
         record["p_adjusted"] = adjusted
-    return made, model
+    return made
 
 
 def _of_model(

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from cxresearch.evidence.leavers import churn_rate as churn_rate
     from cxresearch.evidence.leavers import leavers_by_level as leavers_by_level
     from cxresearch.evidence.measurement import reliability as reliability
+    from cxresearch.evidence.mediation import mediate as mediate
     from cxresearch.evidence.models import fit as fit
+    from cxresearch.evidence.path_models import paths as paths
     from cxresearch.evidence.scores import score as score
     from cxresearch.finding import Finding as Finding
     from cxresearch.report.ledger import open_ledger as open_ledger
@@ -40,9 +42,11 @@ _HOMES = {
     "fit": "cxresearch.evidence.models",
     "judge": "cxresearch.claims",
     "leavers_by_level": "cxresearch.evidence.leavers",
+    "mediate": "cxresearch.evidence.mediation",
     "open_ledger": "cxresearch.report.ledger",
     "open_scorecard": "cxresearch.report.scorecard",
     "open_study": "cxresearch.data.opening",
+    "paths": "cxresearch.evidence.path_models",
     "rank_drivers": "cxresearch.evidence.importance",
     "relate": "cxresearch.evidence.correlation",
     "reliability": "cxresearch.evidence.measurement",

@@ -70,6 +70,9 @@ MEASURES: dict[str, Measure] = {
         Measure("factors", "number of factors", 0),
         Measure("fit_index", "fit index", 3),
         Measure("path", "path", 3),
+        Measure("total_path", "path, direct and indirect", 3),
+        Measure("weight", "weight of the answer", 3),
+        Measure("hidden_r", "residual correlation at which nothing is indirect", 2, "fisher_z"),
         Measure("effect_share", "share of the total association", 2),
         Measure("robustness", "robustness value", 3),
         Measure("e_value", "E-value", 2),
@@ -99,6 +102,13 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "answered": "those who answered",
     "silent": "the silent",
     "change": "change",
+    "total": "total",
+    "direct": "direct",
+    "indirect": "through what is between",
+    "as_strong_as_known": "if a hidden cause were as strong as a known one",
+    "pls": "path model, standardised items",
+    "pls_raw": "path model, raw items",
+    "plsc": "path model, corrected for unreliability",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 

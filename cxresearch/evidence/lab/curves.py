@@ -75,7 +75,7 @@ def kaplan_meier(times: Array, there: Array, left: Array, kind: str = "log-log",
 
 
 def _band(times: Array, s: Array, error: Array, kind: str, df: float | None, on_log_log: Array) -> Curve:
-    q = float(stats.norm.ppf(0.975) if df is None else stats.t.ppf(0.975, df)) if df != 0 else np.nan
+    q = float(stats.norm.ppf(0.975) if df is None else stats.t.ppf(0.975, df))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if kind == "plain":
             low, high = s - q * error, s + q * error
@@ -126,7 +126,7 @@ def restricted_mean(times: Array, there: Array, left: Array, start: float, until
 
     The area under the curve. Source: Klein & Moeschberger (2003), section 4.5; as survRM2.
     """
-    inside = (times > start) & (times <= until)
+    inside = (times >= start) & (times <= until)
     s = stay(there, left)[..., inside]
     edges = np.concatenate([[start], times[inside], [until]])
     pieces = np.concatenate([np.ones((*s.shape[:-1], 1)), s], axis=-1) * np.diff(edges)
@@ -193,5 +193,7 @@ def _log(value: Array) -> Array:
 def _jackknife(without: Array) -> Array:
     """Standard errors (T,) from values without each block (B, T). Source: Efron & Tibshirani (1993), chapter 11."""
     blocks = len(without)
+    if blocks < 2:
+        return np.full(without.shape[1:], np.nan)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.sqrt((blocks - 1) / blocks * ((without - without.mean(0)) ** 2).sum(0)))

@@ -72,7 +72,7 @@ def passed(at: Spells, x: Array, beta: Array, ties: str = "efron") -> Passed:
     eta = x @ beta
     weight = np.exp(eta - eta.max(initial=-np.inf)) if n else eta
     j = at.past[at.left] - 1  # the moment at which each leaver leaves
-    size, own, w = len(at.moments), x[at.left], weight[at.left]
+    size, own = len(at.moments), x[at.left]
     tied = np.bincount(j, minlength=size)
     order = np.argsort(j, kind="stable")
     fraction = np.zeros(len(j))

@@ -25,7 +25,16 @@ TERMS = ["revenue", "margin", "latency_ms", "wait_s", "outage_min", "order_days"
 COX = {
     "lung": ["age", "sex", "ph.ecog"],
     "veteran": ["trt", "karno", "age", "prior", "celltypelarge", "celltypesmallcell", "celltypesquamous"],
-    "telco_classic": "monthly_charges senior partner fiber one_year two_year tech_support paperless".split(),
+    "telco_classic": [
+        "monthly_charges",
+        "senior",
+        "partner",
+        "fiber",
+        "one_year",
+        "two_year",
+        "tech_support",
+        "paperless",
+    ],
 }
 
 

@@ -139,10 +139,10 @@ def _curves(
         without = None if count.independent else curves.stay(*others)
         curve = curves.kaplan_meier(count.times, *total, without=without)
         made += [_at(curve, "survival", start + h, total[1], reach, start, base) for h in horizons]
-        ends = [x if x is not None and x <= reach else None for x in curve.quantile()]
+        ends = curve.quantile() if reach > 0 else (None, None, None)
         middle: dict[str, Any] = dict(zip(("estimate", "conf_low", "conf_high"), ends, strict=True))
-        if ends[0] is None:
-            middle["effect_label"] = "fewer than half have left as far as is seen"
+        if ends[0] is None or ends[0] > reach:
+            middle |= {"estimate": None, "effect_label": "fewer than half have left as far as is seen"}
         made.append(row(measure="median", unit="month", events=total[1].sum(), **base, **middle))
         if until is None:
             continue

@@ -13,7 +13,7 @@ from small_study import study_of
 import cxresearch as cx
 from cxresearch.data.study import Study
 from cxresearch.evidence.lab import curves, proportional
-from cxresearch.evidence.lives import counted, lives
+from cxresearch.evidence.lives import counted, followed
 
 not_built("no notebook asks for a parametric model of lifetimes", "aft_weibull.lung")
 parts_not_built("km.", {"nelson_aalen_at_times": "notebooks show the share that stays"})
@@ -74,7 +74,7 @@ def test_share_that_stays(case: Case, tmp_path: Path) -> None:
     mean = cx.survive(study, horizons=[tau / per]).one(measure="rmst")
     case.close("rmst", mean["estimate"] * per)
     case.close("rmst_se", mean["std_error"] * per)
-    with lives(study, [], "activation", None) as stays:
+    with followed(study, [], "activation", None) as stays:
         coded = stays.table.mutate(level=0, stratum=0, why=0)
         count = counted(study, type(stays)(coded, 0.0, True, ""), 1, 1, 1)
     there, left = count.there.sum((0, 1, 2)), count.causes.sum((0, 1, 2, 3))
@@ -111,7 +111,7 @@ def test_whether_groups_leave_alike(case: Case, tmp_path: Path) -> None:
         case.close(chi2, test["estimate"])
         case.close(p, test["p_value"])
         case.close("df", test["df"])
-    with lives(study, ["needs_segment"], "activation", None) as stays:
+    with followed(study, ["needs_segment"], "activation", None) as stays:
         codes = stays.table.needs_segment.cases(*((g, i) for i, g in enumerate(case.want("groups"))))
         coded = stays.table.mutate(level=codes.cast("int64"), stratum=0, why=0)
         count = counted(study, type(stays)(coded, 0.0, True, ""), len(levels), 1, 1)
@@ -197,7 +197,7 @@ def test_hazard_ratios(case: Case, tmp_path: Path) -> None:
     terms = [[i] for i in range(len(columns))]
     terms = [[0], [1], [2], [3], [4, 5, 6]] if case.dataset == "veteran" else terms
     clock = proportional.clock(at, np.full(len(x), -1.0), case.want("zph_transform"))
-    tests = proportional.proportional(fit, at, clock, terms)
+    tests = proportional.score_test(fit, at, clock, terms)
     wanted = case.want("zph")
     for i, part in enumerate(("chisq", "df", "p")):
         case.same([t[i] for t in tests], list(wanted[part].values()), f"zph.{part}")

@@ -12,7 +12,7 @@ from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.lab import proportional as cox
-from cxresearch.evidence.lives import Array, Lives, coded, doubts, lives, one_row_each
+from cxresearch.evidence.lives import Array, Lives, coded, doubts, followed, one_row_each
 from cxresearch.evidence.logistic import varies
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written
@@ -47,7 +47,7 @@ def hazard_ratios(
         raise UsageError(f"{word} has levels and no unit for a hazard ratio; split by it: survive(study, by={word!r})")
     if origin != "activation" and one_row_each(study):
         return sampling.nothing(study, "survive", question, ["monthly rows"])
-    with lives(study, [*terms, *held, *([by] if by else [])], origin, landmark) as found:
+    with followed(study, [*terms, *held, *([by] if by else [])], origin, landmark) as found:
         table = coded(found.table, "stratum", [by] if by else [], study, MOST_STRATA, 1)[1]
         seen = rows(study, table, ["entry", "exit", "left", "stratum", *terms, *held])
     strata = seen.of("stratum").astype(np.intp)
@@ -83,11 +83,11 @@ def _model(
         if not fit.converged:
             reason = "separated", SEPARATED
     if reason is not None:
-        told = [
+        reasons = [
             row(term=t, measure="hazard_ratio", unit=study.term(t).step_label, effect_label=reason[1], **base)
             for t in shown
         ]
-        return told, [Caveat(*reason)]
+        return reasons, [Caveat(*reason)]
     covariance = fit.covariance if seen.independent else fit.clustered(seen.clusters)
     caveats = []
     if events < EVENTS_A_TERM * len(columns):
@@ -103,7 +103,8 @@ def _model(
             )
             df = None if seen.independent else float(seen.cluster_count - 1)
             log = inference.wald(per * fit.coefficients[i], error, df)
-            made.append(row(term=term, measure="hazard_ratio", unit=study.term(term).step_label, **base, **_ratio(log)))
+            told = base | _ratio(log)
+            made.append(row(term=term, measure="hazard_ratio", unit=study.term(term).step_label, **told))
     if last:
         more, doubt = _reliance(study, seen, at, fit, columns, shown, x / scale, base)
         made, caveats = made + more, caveats + doubt
@@ -114,12 +115,14 @@ def _ratio(log: inference.Interval) -> dict[str, Any]:
     """A ratio from the interval of its logarithm; the standard error by the delta method."""
     with np.errstate(over="ignore"):  # an end too far out to be written is null in the table
         ends = {
-            k: float(np.exp(v))
+            k: np.exp(v)
             for k, v in log.numbers().items()
             if k in ("estimate", "conf_low", "conf_high") and v is not None
         }
-    error = ends["estimate"] * log.std_error if log.std_error is not None else None
-    return ends | {"std_error": error, "df": log.df, "p_value": log.p_value}
+    told = ends | {"df": log.df, "p_value": log.p_value}
+    if not np.isfinite(ends["estimate"]):
+        return told | {"effect_label": "too large to be written: take another unit of the term"}
+    return told | {"std_error": ends["estimate"] * log.std_error if log.std_error is not None else None}
 
 
 def _obstacle(study: Study, x: Array, events: int, n: int) -> tuple[str, str] | None:
@@ -150,7 +153,7 @@ def _reliance(
 ) -> tuple[list[dict[str, Any]], list[Caveat]]:
     """Rows of the test that ratios do not change with time, and of concordance."""
     on = cox.clock(at, seen.of("entry"))
-    tests = cox.proportional(fit, at, on, [[i] for i in range(len(columns))])
+    tests = cox.score_test(fit, at, on, [[i] for i in range(len(columns))])
     base = {k: v for k, v in base.items() if k != "effect_label"}
     made, doubted = [], []
     for term, (chi2, df, p) in zip([*columns, None], tests, strict=True):
@@ -200,7 +203,8 @@ def _finding(
         if best["estimate"] is None:
             told.append(f"For {study.term(term).label} no hazard ratio is estimable: {best['effect_label']}")
             continue
-        unsure = best["conf_low"] is None or best["conf_low"] <= 1 <= best["conf_high"]
+        low, high = best["conf_low"], best["conf_high"]
+        unsure = low is None or high is None or low <= 1 <= high
         word = "No difference told in leaving" if unsure else f"{'Sooner' if best['estimate'] > 1 else 'Later'} leaving"
         told.append(f"{word} with {study.term(term).more}: hazard ratio {written(best)}, {best['model']}")
     title = told[0].partition(":")[0] if len(told) == 1 else "How much sooner customers leave"

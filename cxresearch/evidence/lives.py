@@ -45,7 +45,7 @@ def one_row_each(study: Study) -> bool:
 
 
 @contextmanager
-def lives(
+def followed(
     study: Study, known: Sequence[str], origin: str, landmark: float | None, cause: str | None = None
 ) -> Iterator[Lives]:
     """The stays of customers within the window, on the clock of an origin; what is kept for them goes with the block.
@@ -66,17 +66,18 @@ def lives(
 
 def _stated(study: Study, known: Sequence[str], landmark: float | None, cause: str | None) -> Lives:
     table = study.rows(list(dict.fromkeys(["churned", "tenure_m", *known, *([cause] if cause else [])])))
-    there = _whole(table, ["churned", "tenure_m"])
-    whole = _whole(there, known)
-    reached = whole.filter(whole.tenure_m > (EVER if landmark is None else landmark))
-    made = reached.mutate(
+    there = table.churned.notnull() & table.tenure_m.notnull()
+    whole = reduce(lambda a, b: a & b, (table[c].notnull() for c in known), there)
+    reached = (whole & (table.tenure_m > (EVER if landmark is None else landmark))).fill_null(False)
+    counts = table.aggregate(n=table.count(), there=there.sum(), whole=whole.sum(), reached=reached.sum())
+    made = table.filter(reached).mutate(
         entry=ibis.literal(EVER if landmark is None else float(landmark)),
-        exit=reached.tenure_m,
-        left=reached.churned,
-        cause=reached[cause] if cause else ibis.null("string"),
+        exit=table.tenure_m,
+        left=table.churned,
+        cause=table[cause] if cause else ibis.null("string"),
     )
-    counts = [_count(x) for x in (table, there, whole, reached)]
-    return Lives(made, landmark or 0.0, True, _told(study, counts, "a known tenure and whether they left"))
+    told = _told(study, list(_first(counts).values()), "a known tenure and whether they left")
+    return Lives(made, landmark or 0.0, True, told)
 
 
 def _monthly(
@@ -120,11 +121,15 @@ def _monthly(
         cluster=here.cluster.min(),
     )
     made = keep(made if study.cluster() in made.columns else made.mutate(**{study.cluster(): made.cluster}))
-    people = int(made.customer_id.nunique().to_pyarrow().as_py())
-    told = _told(study, [_count(ends), _count(clocks), _count(anchors), people], "a tenure that grows with the months")
-    if back := _count(ends.filter(ends["last"] > ends.gone)):
-        told += f" {sampling.told(study, back).capitalize()} came back after leaving: only their first stay counts."
-    if gaps := _count(made) - people:
+    some = _first(ends.aggregate(n=ends.count(), back=(ends["last"] > ends.gone).sum()))
+    more = _first(made.aggregate(people=made.customer_id.nunique(), n=made.count()))
+    counts = [some["n"], *(_first(t.aggregate(n=t.count()))["n"] for t in (clocks, anchors)), more["people"]]
+    told = _told(study, counts, "a tenure that grows with the months")
+    if some["back"]:
+        told += (
+            f" {sampling.told(study, some['back']).capitalize()} came back after leaving: only their first stay counts."
+        )
+    if gaps := more["n"] - more["people"]:
         told += f" {sampling.told(study, gaps).capitalize()} times months are missing: nobody is at risk in them."
     return Lives(made, landmark or 0.0, False, told)
 
@@ -154,8 +159,9 @@ def _anchored(
     return found.select("customer_id", "anchor", *known)
 
 
-def _count(table: ir.Table) -> int:
-    return int(table.count().to_pyarrow().as_py())
+def _first(table: ir.Table) -> dict[str, int]:
+    """The one row of an aggregate; a sum of nothing is 0."""
+    return {name: int(value or 0) for name, value in table.to_pyarrow().to_pylist()[0].items()}
 
 
 def _told(study: Study, counts: Sequence[int], first: str) -> str:
@@ -248,7 +254,7 @@ def _people(study: Study, table: ir.Table, groups: int) -> tuple[NDArray[np.intp
     """Customers and clusters of each group, and of all."""
     count = {"customers": table.customer_id.nunique(), "clusters": cluster_of(study, table).nunique()}
     found = table.group_by("level").aggregate(**count).to_pyarrow().to_pylist()
-    rows = {int(r["level"]): r for r in found} | {groups: table.aggregate(**count).to_pyarrow().to_pylist()[0]}
+    rows = {int(r["level"]): r for r in found} | {groups: _first(table.aggregate(**count))}
     customers, clusters = (np.array([rows.get(i, {}).get(c, 0) for i in range(groups + 1)], np.intp) for c in count)
     return customers, clusters
 

@@ -25,7 +25,7 @@ from cxresearch.evidence.lives import (
     coded,
     counted,
     doubts,
-    lives,
+    followed,
     one_row_each,
 )
 from cxresearch.finding import Finding, written
@@ -83,13 +83,13 @@ def survive(
         return sampling.nothing(study, "survive", question, ["monthly rows"])
     cause = by if by in CAUSES else None
     known = [term for term in (None if cause else by, *(given or ())) if term]
-    with lives(study, known, origin, landmark, cause) as found:
+    with followed(study, known, origin, landmark, cause) as found:
         levels, table = coded(found.table, "level", [by] if by and not cause else [], study, MOST_LEVELS)
         causes, table = _causes(table, study, cause)
         strata, table = coded(table, "stratum", list(given or ()), study, MOST_STRATA, 1)
         count = counted(study, dataclasses.replace(found, table=table), len(levels), len(strata), len(causes))
     made: list[dict[str, Any]] = []
-    if cause:
+    if cause and count.customers[-1]:
         made = _incidence(count, causes, cause, horizons, found.start)
     elif count.customers[-1]:
         made = _curves(count, levels, by, horizons, found.start)

@@ -107,7 +107,7 @@ def incidence(times: Array, there: Array, causes: Array, which: int, without: Ar
         error[i] = np.sqrt(max(_over(spread, there[: i + 1]).sum(), 0.0))
     stayed = 1 - share
     df = None if without is None else float(len(without) - 1)
-    on_scale = _over(error, stayed * np.abs(_log(stayed)))
+    on_scale = _over(error, -stayed * _log(np.where(stayed > 0, stayed, 1.0)))
     if without is not None:
         error, on_scale = _jackknife(without), _jackknife(_log(-_log(1 - without)))
     flipped = _band(times, stayed, error, "log-log", df, on_scale)

@@ -159,7 +159,7 @@ def clock(at: Spells, entry: Array, transform: str = "km") -> Array:
     return np.asarray(gone[np.searchsorted(times, at.moments)])
 
 
-def proportional(fit: CoxFit, at: Spells, on: Array, terms: list[list[int]]) -> list[tuple[float, int, float]]:
+def score_test(fit: CoxFit, at: Spells, on: Array, terms: list[list[int]]) -> list[tuple[float, int, float]]:
     """Chi², df and p of the exact score test that a term's hazard ratio does not change with the clock `on` (E,).
 
     One for each term (its columns) and one for all together, last. Source: Grambsch & Therneau (1994), with the

@@ -1,8 +1,8 @@
 """Proportional hazards: Cox's model in time strata, its test, its errors by cluster, how well it orders.
 
-By hand: statsmodels' PHReg forgets ties in its errors by cluster and has no exact test of proportional hazards.
+By hand: PHReg forgets ties in errors by cluster, counts who enters as somebody leaves, has no exact test.
 Witness: R's survival (coxph, cox.zph, concordance) on lung, veteran and a telecom table; PHReg for coefficients.
-Delete when: PHReg counts Efron's ties in score residuals and offers the exact test.
+Delete when: PHReg counts ties in score residuals, enters people after the moment, and offers the exact test.
 """
 
 from __future__ import annotations

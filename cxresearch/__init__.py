@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cxresearch.evidence.models import fit as fit
     from cxresearch.evidence.path_models import paths as paths
     from cxresearch.evidence.scores import score as score
+    from cxresearch.evidence.survival import survive as survive
     from cxresearch.finding import Finding as Finding
     from cxresearch.report.ledger import open_ledger as open_ledger
     from cxresearch.report.scorecard import open_scorecard as open_scorecard
@@ -52,6 +53,7 @@ _HOMES = {
     "reliability": "cxresearch.evidence.measurement",
     "score": "cxresearch.evidence.scores",
     "simulate": "cxresearch.data.simulation",
+    "survive": "cxresearch.evidence.survival",
 }
 __all__ = [*sorted(_HOMES), "__version__"]
 

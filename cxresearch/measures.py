@@ -16,7 +16,7 @@ class Measure:
     name: str
     label: str
     decimals: int
-    scale: Literal["identity", "fisher_z", "log", "logit"] = "identity"
+    scale: Literal["identity", "fisher_z", "log", "logit", "log_log", "cloglog"] = "identity"
 
     def forward(self, value: float) -> float:
         """Take a value to the scale on which its interval is symmetric."""
@@ -26,6 +26,10 @@ class Measure:
             return math.log(value)
         if self.scale == "logit":
             return math.log(value / (1 - value))
+        if self.scale == "log_log":
+            return -math.log(-math.log(value))
+        if self.scale == "cloglog":
+            return math.log(-math.log(1 - value))
         return value
 
     def back(self, value: float) -> float:
@@ -36,6 +40,10 @@ class Measure:
             return math.exp(value)
         if self.scale == "logit":
             return 1 / (1 + math.exp(-value))
+        if self.scale == "log_log":
+            return math.exp(-math.exp(-value))
+        if self.scale == "cloglog":
+            return 1 - math.exp(-math.exp(value))
         return value
 
 
@@ -77,9 +85,12 @@ MEASURES: dict[str, Measure] = {
         Measure("robustness", "robustness value", 3),
         Measure("e_value", "E-value", 2),
         Measure("vif", "variance inflation factor", 1),
-        Measure("survival", "share that stays", 3),
-        Measure("incidence", "share that left", 3),
+        Measure("survival", "share that stays", 3, "log_log"),
+        Measure("incidence", "share that left", 3, "cloglog"),
         Measure("rmst", "months stayed, restricted mean", 1),
+        Measure("median", "months until half have left", 1),
+        Measure("chi_square", "chi² of the test", 1),
+        Measure("concordance", "leaves first, of two", 3, "logit"),
         Measure("auc", "area under the curve", 3),
         Measure("brier", "Brier score", 4),
         Measure("calibration", "calibration", 2),
@@ -109,6 +120,9 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "pls": "path model, standardised items",
     "pls_raw": "path model, raw items",
     "plsc": "path model, corrected for unreliability",
+    "log_rank": "log-rank test",
+    "peto": "Peto-Peto test, which weighs early leaving",
+    "proportional": "test of a ratio that does not change",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 

@@ -51,6 +51,9 @@ SAME_QUESTION = {
     ("correlation", "ladder_words"),
     ("ladder_words", "ladder"),
     ("churn", "leavers"),
+    ("survival", "hazards"),
+    ("survival", "lives"),
+    ("hazards", "lives"),
 }
 MOST_LINES = 350
 MADE_UP = {"/home/jane"}  # nobody's: a test sees to it that a path like this never reaches a page

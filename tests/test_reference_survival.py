@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from reference_case import Case, built, not_built, parts_not_built, table
+from reference_case import Case, built, parts_not_built, table
 
 from cxresearch.evidence.logistic import fit_logit
 
-not_built(
-    "survival curves and models in continuous time",
-    "km.lung",
-    "km.telco_classic",
-    "km.telco_ext",
-    "logrank.lung.sex",
-    "logrank.telco_classic.contract",
-    "logrank.veteran.celltype",
-    "logrank_stratified.telco_classic",
-    "cox.lung.efron",
-    "cox.lung.breslow",
-    "cox.telco_classic.efron",
-    "cox.telco_classic.breslow",
-    "cox.veteran.efron",
-    "rmst.lung.sex_365",
-    "rmst.telco_classic.techsupport_60",
-    "rmst.veteran.trt_200",
-    "competing_risks.telco_ext.aj",
-    "aft_weibull.lung",
-)
 parts_not_built(
     "discrete_hazard.",
     {

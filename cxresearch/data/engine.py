@@ -10,6 +10,8 @@ import shutil
 import tempfile
 import weakref
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,24 @@ class Engine:
     def keep(self, expression: ir.Table) -> ir.Table:
         """The rows of an expression computed once and kept in memory."""
         return self.connection.create_table(ibis.util.gen_name("kept"), expression, temp=True)
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[ir.Table], ir.Table]]:
+        """A `keep` whose tables go when the block ends."""
+        kept: list[str] = []
+
+        def keep(expression: ir.Table) -> ir.Table:
+            table = self.keep(expression)
+            kept.append(table.get_name())
+            return table
+
+        try:
+            yield keep
+        finally:
+            for name in kept:
+                self.connection.raw_sql(
+                    f"DROP TABLE {name}"
+                )  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
 
     def view(self, expression: ir.Table) -> ir.Table:
         """An expression under a name: looked at anew each time, only the columns that are asked for."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
-from cxresearch.evidence.moments import block_of, cluster_of
+from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
 
 Array = NDArray[np.float64]

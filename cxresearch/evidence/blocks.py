@@ -14,7 +14,7 @@ from cxresearch.data.terms import Role
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, ranking, sampling, shares
 from cxresearch.evidence.association import alpha
-from cxresearch.evidence.moments import moments
+from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Blocks, Split, split
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
@@ -115,7 +115,8 @@ def _alternatives(
     found: Split, of: str, names: Sequence[str], reliable: Sequence[tuple[float, float]]
 ) -> list[dict[str, Any]]:
     """Rows of the shares under other assumptions: within the remainder, over reliabilities, over orders of entry."""
-    made, ranges = [], _over_reliabilities(found, reliable)
+    made: list[dict[str, Any]] = []
+    ranges = _over_reliabilities(found, found.spread, reliable) if found.spread is not None else None
     rest, plain = found.parts[:, 1:].sum(1), found.parts / found.r2[:, None]
     known_rest = rest[0] >= ranking.R2_FLOOR
     # how much of a share hangs on how the blocks correlate: what a block adds last, what it explains first
@@ -128,7 +129,7 @@ def _alternatives(
             low = f"the blocks besides {names[0]} explain less than {ranking.R2_FLOOR}"
             told = ranking.interval(found.parts[:, i] / rest, "share") if known_rest else {"effect_label": low}
             made.append(row(model="remainder", **base | {"unit": f"of what is not {names[0]}"}, **told))
-        if found.spread is not None:
+        if ranges is not None:
             made.append(row(model="range", **base, **_hull(ranges[:, :, i])))
         if known:
             made.append(row(model="order", **base, **_hull(orders[:, :, i])))
@@ -144,13 +145,12 @@ def _hull(cases: Array) -> dict[str, Any]:
     return vars(told[0]) | {"conf_low": min(ends), "conf_high": max(ends), "p_value": None}
 
 
-def _over_reliabilities(found: Split, reliable: Sequence[tuple[float, float]]) -> Array:
+def _over_reliabilities(found: Split, spread: Spread, reliable: Sequence[tuple[float, float]]) -> Array:
     """Shares (cases, B + 1, k) at reliabilities between the stated ends, each block's own against all others'.
 
     The first case is the middle; cases that the correlations forbid (an R² above one) are left out.
     """
-    assert found.spread is not None
-    covariance, k = ranking.stacked(found.spread), len(reliable)
+    covariance, k = ranking.stacked(spread), len(reliable)
     low, high = np.array(reliable).T
     reaches = {tuple(np.where(np.arange(k) == i, own, other)) for i in range(k) for own in STEPS for other in STEPS}
     made = []
@@ -216,7 +216,7 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
 
     listed = ", ".join(told(record) for record in sorted(ranges, key=lambda r: -r["estimate"]))
     gain = finding.one(measure="r2_difference")
-    text = f"Of what the blocks explain of {outcome} (R² = {written(r2)}) go with {listed}: the range over what the reliabilities may be. All blocks explain {written(gain, n=False)} more than {finding.rows(measure='share')[0]['term']} alone."
+    text = f"Of what the blocks explain of {outcome} (R² = {written(r2)}) go with {listed}: the range over {'what the reliabilities may be' if ranges[0]['model'] == 'range' else 'the orders of entry'}. All blocks explain {written(gain, n=False)} more than {finding.rows(measure='share')[0]['term']} alone."
     apart = max(ranges, key=lambda r: r["conf_low"])
     if all(r is apart or r["conf_high"] < apart["conf_low"] for r in ranges):
         return text, f"{apart['term'].capitalize()} has the largest share of what goes with {outcome}"

@@ -147,16 +147,16 @@ def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], s
 def _dominance(of: str, terms: Sequence[str], found: Split) -> list[dict[str, Any]]:
     """What each term adds to sets of so many others, and in which share of the sets it adds more than another."""
     adds, more = shares.conditional_dominance(found.worth), shares.complete_dominance(found.worth[0])
-    made = []
-    for i, term in enumerate(terms):
-        base: dict[str, Any] = {"outcome": of, "term": term, **found.counts}
-        for j, other in enumerate(terms):
-            made.append(row(measure="r2_difference", group=f"others={j}", **base, **ranking.interval(adds[:, i, j])))
-            if i != j:
-                made.append(
-                    row(measure="rate", group=f"over={other}", estimate=more[i, j], unit="of the models", **base)
-                )
-    return made
+    pairs = [(i, j) for i in range(len(terms)) for j in range(len(terms))]
+    base: dict[str, Any] = {"outcome": of, **found.counts}
+    return [
+        row(measure="r2_difference", term=terms[i], group=f"others={j}", **base, **ranking.interval(adds[:, i, j]))
+        for i, j in pairs
+    ] + [
+        row(measure="rate", term=terms[i], group=f"over={terms[j]}", estimate=more[i, j], unit="of the models", **base)
+        for i, j in pairs
+        if i != j
+    ]
 
 
 def _collinear(study: Study, terms: Sequence[str], inflated: Array, condition: float) -> list[Caveat]:

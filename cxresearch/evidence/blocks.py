@@ -63,6 +63,8 @@ def block_shares(
     made.insert(1, row(**gain, **found.counts, **ranking.interval(found.gain)))
     if found.tells:
         made += _alternatives(found, of, list(kept), list(reliable.values()))
+    else:
+        made += [record | {"model": "range"} for record in made if record["measure"] == "share"]
     return _finding(study, question, of, reliable, found, made, notes)
 
 

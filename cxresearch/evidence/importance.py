@@ -85,10 +85,13 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
     found = split(study, table, of, blocks, way)
     spread = found.spread or moments(study, table, columns)
     made = ranking.share_rows(found, of, terms, "crude")
-    inflated, condition = shares.inflation(spread.full, range(1, len(columns)))
-    for term, factor in zip(terms, inflated, strict=True):
-        label = None if np.isfinite(factor) else "repeats other terms" if factor > 0 else "does not vary"
-        made.append(row(outcome=of, term=term, measure="vif", estimate=factor, effect_label=label, **found.counts))
+    sample, intervals, caveats = ranking.rests_on(study, found, sampling.Notes(study))
+    if np.isfinite(found.whole[0]):
+        inflated, condition = shares.inflation(spread.full, range(1, len(columns)))
+        caveats += _collinear(study, terms, inflated, condition)
+        for term, factor in zip(terms, inflated, strict=True):
+            label = None if np.isfinite(factor) else "repeats other terms" if factor > 0 else "does not vary"
+            made.append(row(outcome=of, term=term, measure="vif", estimate=factor, effect_label=label, **found.counts))
     if study.on_survey([of]) and found.spread is not None:
         within = split(study, table, of, blocks, way, within=("customer_id",))
         if within.n > 10 * len(columns):
@@ -97,8 +100,6 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
         made += _performance(study, table, of, terms, spread)
     if method == "dominance" and found.tells:
         made += _dominance(of, terms, found)
-    sample, intervals, caveats = ranking.rests_on(study, found, sampling.Notes(study))
-    caveats += _collinear(study, terms, inflated, condition)
     if study.on_survey([of]):
         text = "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer."
         caveats.append(Caveat("halo", text))

@@ -129,6 +129,8 @@ def _newton(model: Any, start: Any, errors: dict[str, Any]) -> Any:
 def _obstacle(model: Any, kind: str, clusters: int) -> str | None:
     """Why a model has no slopes or no errors, if it has none."""
     design = model.exog
+    if kind == "ordinal":  # fitted on standardised terms, so units do not matter
+        design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
     if np.linalg.matrix_rank(design) < design.shape[1]:
         return "a term does not vary or says what others say"
     if len(design) <= design.shape[1]:

@@ -163,7 +163,8 @@ def _of_leaving(
     else:
         worth, null = np.full((count + 1, 1 << len(sizes)), np.nan), np.full(count + 1, np.nan)
     parts = part(worth)
-    picks = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / max(count, 1)), size=DRAWS) - 1.0
+    share = np.full(max(count, 1), 1 / max(count, 1))
+    picks = np.random.default_rng(SEED).multinomial(count, share, size=DRAWS)[:, :count] - 1.0
     drawn = parts[0] + picks @ (parts[0] - parts[1:]) * (count - 1) / max(count, 1)
     clusters = len(np.unique(found.clusters[keep]))
     return Split(worth[:, -1], worth[:, 1], parts, drawn, worth, null, sizes, len(keep), found.asked, clusters)

@@ -132,6 +132,14 @@ def test_terms_that_say_the_same_share_evenly_and_are_told(tmp_path: Path) -> No
     assert "block_shares" in text
 
 
+@pytest.mark.parametrize("name", ["lmg", "blocks", "leaving", "blocks of leaving", "penalty_reward"])
+def test_one_site_has_no_interval(name: str, opened: Callable[[str], cx.Study]) -> None:
+    """All rows of one site: estimates stand, no interval does, not even as a range of assumptions."""
+    finding = ASK[name](opened("one site"))
+    assert finding.estimable
+    assert all(r["conf_low"] is None for r in finding.rows())
+
+
 def test_a_term_without_variance_has_no_share(tmp_path: Path) -> None:
     """A constant explains nothing in any order; the shares of the others are those without it."""
     with_it = ASK["lmg"](study_of(tmp_path, panel=frame().assign(margin=0.3)))
@@ -159,13 +167,15 @@ def test_noise_is_not_shared_out(name: str, tmp_path: Path) -> None:
         (lambda s: cx.block_shares(s, "list_price", {"a": ["margin"], "b": ["margin"]}), "stands twice"),
         (lambda s: cx.block_shares(s, "list_price", BLOCKS, reliability={"money": 1.2}), "at most at 1"),
         (lambda s: cx.block_shares(s, "list_price", BLOCKS, reliability={"many": 0.8}), "no block"),
+        (lambda s: cx.rank_drivers(s, "list_price", ["margin", "value_segment"]), "no number"),
+        (lambda s: cx.block_shares(s, "list_price", BLOCKS, reliability={"money": 0.0}), "lies above 0"),
         (lambda s: cx.fit("list_price ~ margin", s, method="probit"), "linear, logistic, ordinal"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(ask: Callable[[cx.Study], Any], told: str, tmp_path: Path) -> None:
     """A question that does not fit is refused in one line that names what would."""
     with pytest.raises(UsageError, match=told):
-        ask(study_of(tmp_path, panel=frame()))
+        ask(study_of(tmp_path, panel=frame().assign(value_segment="mid")))
 
 
 def test_an_outcome_of_many_values_is_not_ordinal(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,7 +38,8 @@ def block_shares(
     range, the answer, runs over the stated reliabilities (its estimate is that of their middle); order runs from what a
     block adds last to what it explains first; both from the lowest to the highest end of the 95 % intervals. blocks takes
     the columns as measured, with rank, r2 and r2_difference of all blocks over the first alone; remainder is the share
-    in what is not the first block's. No shares are told of an R² below .01. Sources: Owen (1977); Fuller, Measurement Error Models (1987), section 1.2.
+    in what is not the first block's. No shares are told of an R² below .01.
+    Sources: Owen (1977); Fuller, Measurement Error Models (1987), section 1.2.
 
     Example:
         >>> finding = cx.block_shares(study, of="satisfaction", blocks={"network": study.network, "design": study.design})
@@ -45,7 +47,7 @@ def block_shares(
         ['blocks', 'order', 'range', 'remainder']
     """
     asked = {name: tuple(terms) for name, terms in blocks.items()}
-    columns = [of, *(x for terms in asked.values() for x in terms)]
+    columns = [of, *itertools.chain(*asked.values())]
     twice = sorted({c for c in columns if columns.count(c) > 1})
     if twice:
         raise UsageError(f"{twice[0]} stands twice in the question; a column is the outcome or of one block")
@@ -54,10 +56,11 @@ def block_shares(
     lacking += [f"column of block {x}" for x, terms in blocks.items() if not terms and not isinstance(terms, Role)]
     if lacking or len(asked) < 2:
         return sampling.nothing(study, "block_shares", question, lacking or ["second block to split over"])
+    ranking.refuse_words(study, columns)
     reliable = _stated(study, asked, reliability or {})
     notes = sampling.Notes(study)
     kept = _enough_rows(study, of, asked, notes)
-    found = split(study, study.rows(columns), of, kept)
+    found = split(study, study.rows([of, *itertools.chain(*kept.values())]), of, kept)
     made = ranking.share_rows(found, of, list(kept), "blocks")
     gain: dict[str, Any] = {"outcome": of, "term": "end_to_end", "model": "blocks", "measure": "r2_difference"}
     made.insert(1, row(**gain, **found.counts, **ranking.interval(found.gain)))
@@ -77,7 +80,7 @@ def _stated(
         raise UsageError(f"reliability is stated for {unknown[0]!r}, which is no block; blocks are {', '.join(blocks)}")
     stated = {}
     for name, terms in blocks.items():
-        given = reliability.get(name) or _alphas(study, terms) or RELIABLE
+        given = reliability[name] if name in reliability else _alphas(study, terms) or RELIABLE
         low, high = given if isinstance(given, tuple) else (given, given)
         if not 0 < low <= high <= 1:
             raise UsageError(f"reliability of {name} is {given}; it lies above 0 and at most at 1, the lower end first")
@@ -97,7 +100,7 @@ def _alphas(study: Study, terms: Sequence[str]) -> tuple[float, float] | None:
 
 def _enough_rows(study: Study, of: str, blocks: Blocks, notes: sampling.Notes) -> dict[str, tuple[str, ...]]:
     """Blocks without the columns that most rows lack; the notes say what those would have cost."""
-    columns = [of, *(x for terms in blocks.values() for x in terms)]
+    columns = [of, *itertools.chain(*blocks.values())]
     table = study.rows(columns)
     counted = table.aggregate(
         rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]}
@@ -143,8 +146,10 @@ def _hull(cases: Array) -> dict[str, Any]:
     told = [inference.jackknife(float(case[0]), case[1:], on="share") for case in cases]
     if not told:
         return {"effect_label": "the correlations contradict the stated reliabilities"}
-    ends = [end for case in told for end in (case.conf_low, case.conf_high, case.estimate) if end is not None]
-    return vars(told[0]) | {"conf_low": min(ends), "conf_high": max(ends), "p_value": None}
+    ends = [end for case in told for end in (case.conf_low, case.conf_high)]
+    known = [end for end in ends if end is not None]
+    low, high = (min(known), max(known)) if len(known) == len(ends) else (None, None)
+    return vars(told[0]) | {"conf_low": low, "conf_high": high, "p_value": None}
 
 
 def _over_reliabilities(found: Split, spread: Spread, reliable: Sequence[tuple[float, float]]) -> Array:
@@ -213,13 +218,14 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
         return low, "Too little to share out"
 
     def told(record: Mapping[str, Any]) -> str:
-        low, high = (number(100 * record[k], 0) for k in ("conf_low", "conf_high"))
-        return f"{record['term']} {low} to {high} %"
+        if record["conf_low"] is None:
+            return f"{record['term']} {number(100 * record['estimate'], 0)} % (how sure is not estimable)"
+        return f"{record['term']} {number(100 * record['conf_low'], 0)} to {number(100 * record['conf_high'], 0)} %"
 
     listed = ", ".join(told(record) for record in sorted(ranges, key=lambda r: -r["estimate"]))
     gain = finding.one(measure="r2_difference")
     text = f"Of what the blocks explain of {outcome} (R² = {written(r2)}) go with {listed}: the range over {'what the reliabilities may be' if ranges[0]['model'] == 'range' else 'the orders of entry'}. All blocks explain {written(gain, n=False)} more than {finding.rows(measure='share')[0]['term']} alone."
-    apart = max(ranges, key=lambda r: r["conf_low"])
-    if all(r is apart or r["conf_high"] < apart["conf_low"] for r in ranges):
+    apart = max(ranges, key=lambda r: r["estimate"])
+    if all(r is apart or (r["conf_high"] or 1.0) < (apart["conf_low"] or 0.0) for r in ranges):
         return text, f"{apart['term'].capitalize()} has the largest share of what goes with {outcome}"
     return text, f"The data do not tell which block has the largest share of what goes with {outcome}"

@@ -70,6 +70,7 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
     lacking = (*study.missing(of, *blocks), *sampling.empty_roles(among))
     if lacking or len(blocks) < 2 or of in blocks:
         return sampling.nothing(study, "rank_drivers", question, lacking or ["second term to rank against"])
+    ranking.refuse_words(study, [of, *blocks])
     if method == "penalty_reward":
         return _sides(study, of, tuple(blocks), question)
     return _ranked(study, of, tuple(blocks), question, method)

@@ -98,6 +98,13 @@ def players_of(sizes: Sequence[int]) -> list[list[int]]:
     return [list(range(low, high)) for low, high in itertools.pairwise(1 + np.cumsum([0, *sizes]))]
 
 
+def refuse_words(study: Study, columns: Sequence[str]) -> None:
+    """A UsageError where a column is no number or flag."""
+    words = [c for c in columns if study.term(c).kind not in ("number", "flag")]
+    if words:
+        raise UsageError(f"{words[0]} is no number; take terms that are numbers or flags, or split by it elsewhere")
+
+
 def split(
     study: Study, table: ir.Table, of: str, blocks: Blocks, method: str = "lmg", within: Sequence[str] = ()
 ) -> Split:
@@ -110,7 +117,7 @@ def split(
         raise UsageError(
             f"{len(blocks)} terms have too many orders of entry: rank at most {most}{instead} or join them to blocks with block_shares"
         )
-    columns = [of, *(x for terms in blocks.values() for x in terms)]
+    columns = [of, *itertools.chain(*blocks.values())]
     sizes = tuple(len(terms) for terms in blocks.values())
     if of == "churned":
         return _of_leaving(study, table, columns, sizes, shares.first if method == "first" else shares.shapley)

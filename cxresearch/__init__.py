@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cxresearch.data.opening import open_study as open_study
     from cxresearch.data.simulation import simulate as simulate
     from cxresearch.data.study import Study as Study
+    from cxresearch.evidence.block_split import block_shares as block_shares
     from cxresearch.evidence.churn import explain_churn as explain_churn
     from cxresearch.evidence.comparison import compare as compare
     from cxresearch.evidence.correlation import relate as relate
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Finding": "cxresearch.finding",
     "Study": "cxresearch.data.study",
+    "block_shares": "cxresearch.evidence.block_split",
     "charts": "cxresearch.charts",
     "churn_rate": "cxresearch.evidence.leavers",
     "compare": "cxresearch.evidence.comparison",

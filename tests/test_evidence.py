@@ -82,7 +82,7 @@ VERBS: dict[str, Callable[[Study], Finding]] = {
     "relate later": lambda s: cx.relate(s, "satisfaction", ["wait_s"], lag=1),
     "reliability": cx.reliability,
     "rank_drivers": lambda s: cx.rank_drivers(s, "satisfaction", ["retainability", "wait_s", "bill_errors"]),
-    "rank_drivers by block": lambda s: cx.rank_drivers(s, "satisfaction", BLOCKS),
+    "block_shares": lambda s: cx.block_shares(s, "satisfaction", BLOCKS),
     "explain_churn": lambda s: cx.explain_churn(s, ["satisfaction", "prepaid", "retainability"]),
     "leavers_by_level of an index": lambda s: cx.leavers_by_level(s, "satisfaction"),
     "leavers_by_level of a segment": lambda s: cx.leavers_by_level(s, "value_segment"),
@@ -401,7 +401,7 @@ def test_a_block_keeps_a_column(tmp_path: Path) -> None:
     frame = table()
     frame.loc[frame.index % 2 == 0, "retainability"] = np.nan
     frame.loc[frame.index % 3 == 0, "call_failures"] = np.nan
-    finding = cx.rank_drivers(opened(tmp_path, frame), "satisfaction", BLOCKS)
+    finding = cx.block_shares(opened(tmp_path, frame), "satisfaction", BLOCKS)
     assert {r["term"] for r in finding.rows(measure="share")} == set(BLOCKS)
     assert "retainability" in finding.sample
     assert finding.one(measure="r2_difference")["n"] == int(frame.call_failures.notna().sum())

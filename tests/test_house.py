@@ -44,6 +44,8 @@ SHARED_ROOMS = {
     "silent",
     "logistic",
     "multiplicity",
+    "shares",
+    "ranking",
 }
 # questions of several rooms, each room read by its own question only
 SAME_QUESTION = {

@@ -31,7 +31,7 @@ def findings(study: cx.Study) -> list[cx.Finding]:
         cx.explain_churn(study, among=["satisfaction", "call_failures", "bill_errors", "prepaid"]),
         cx.explain_churn(study, among="trust", given=leaving),
         cx.rank_drivers(study, of="satisfaction", among=study.rater),
-        cx.rank_drivers(study, of="satisfaction", among=BLOCKS),
+        cx.block_shares(study, of="satisfaction", blocks=BLOCKS),
         *(cx.score(study, of=of) for of in ["satisfaction", "recommend", "ces"]),
     ]
 

@@ -3,258 +3,251 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
-from cxresearch.evidence import inference, sampling
+from cxresearch.errors import UsageError
+from cxresearch.evidence import inference, ranking, sampling, shares
 from cxresearch.evidence.moments import Spread, moments
+from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
-R2_FLOOR = 0.01  # below it the shares of R² are shares of noise
-DRAWS, SEED = 1000, 20261
-MOST_MISSING = 0.2  # a column that costs more rows than this is left out, and said to be
+WAYS = {
+    "lmg": "LMG: parts of R² averaged over all orders of entry",
+    "johnson": "Johnson's relative weights",
+    "first": "R² of each term alone, as a share of R² of all; shares add up to more than 1 where terms overlap",
+    "last": "what each term adds to all others, as a share of R²; shares add up to less than 1 where terms overlap",
+    "betasq": "squared standardised slopes as a share of R²; they need not add up to 1",
+    "pratt": "standardised slope times correlation, as a share of R²",
+    "car": "squared correlation-adjusted marginal correlations, as a share of R²",
+    "performance": "LMG shares beside the mean of each term, 0 to 100 of its range",
+    "dominance": "LMG shares beside what each term adds to smaller and larger sets of others, and how often it adds more",
+    "penalty_reward": "least squares with one slope below and one above the mean of each term",
+}
+SIDES = {"worse": -1, "better": 1}
+OF_LEAVING = ("lmg", "first", "performance", "dominance")
+INFLATED, ILL = 10.0, 30.0  # Belsley, Kuh & Welsch (1980); Marquardt (1970)
 
 
-def explained(covariance: Array, y: int, among: Sequence[int]) -> Array:
-    """R² of a column on others from a covariance matrix (…, p, p)."""
-    held = list(among)
-    if not held:
-        return np.zeros(covariance.shape[:-2])
-    cross = covariance[..., held, y]
-    middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
-    try:
-        weights = np.linalg.solve(middle, cross[..., None])[..., 0]
-    except np.linalg.LinAlgError:  # columns that say the same twice; matrices of no rows are NaN and stay so
-        with np.errstate(invalid="ignore"):
-            weights = (np.linalg.pinv(np.nan_to_num(middle), hermitian=True) @ cross[..., None])[..., 0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (cross * weights).sum(-1) / covariance[..., y, y]
-
-
-def shapley(covariance: Array, y: int, players: Sequence[Sequence[int]]) -> Array:
-    """Each player's share of R², averaged over all orders in which the players can enter: (…, players).
-
-    A player is a block of columns; single columns give LMG, which is general dominance. The parts add up to R².
-    Source: Lindeman, Merenda & Gold (1980), page 119; Budescu (1993); blocks: Owen (1977).
-    """
-    k = len(players)
-    worth = {}
-    for size in range(k + 1):
-        for chosen in itertools.combinations(range(k), size):
-            worth[chosen] = explained(covariance, y, [c for player in chosen for c in players[player]])
-    parts = np.zeros((*covariance.shape[:-2], k))
-    for player in range(k):
-        others = [i for i in range(k) if i != player]
-        for size in range(k):
-            weight = math.factorial(size) * math.factorial(k - size - 1) / math.factorial(k)
-            for chosen in itertools.combinations(others, size):
-                joined = tuple(sorted((*chosen, player)))
-                parts[..., player] += weight * (worth[joined] - worth[chosen])
-    return parts
-
-
-def rank_drivers(study: Study, of: str, among: Sequence[str] | Mapping[str, Sequence[str]]) -> Finding:
+def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "lmg") -> Finding:
     """Which of several terms rank first among those that go with an outcome, and how sure the order is.
 
-    `among` are terms (or a role), or blocks of terms by name. The share of a term is its part of R², averaged over
-    all orders of entry (LMG; for blocks the Owen value); shares add up to 1. Rows: measure share with a jackknife
-    interval over blocks of clusters, rank with its 95 % bootstrap interval (effect = probability of rank 1), r2
-    adjusted for the number of terms. Model crude over all answers; within_customer over the same customer's changes;
-    for blocks model `blocks`, with r2_difference of all blocks over the first alone. Shares of an R² below .01 are not
-    estimable. Importance is a share of association, not of effect.
+    `among` are terms or a role. The share of a term is its part of R², by `method`: lmg (averaged over all orders of
+    entry; shares add up to 1), johnson (relative weights: nearly the same, and for more than 16 terms), first, last,
+    betasq, pratt, car. Where leaving is asked R² is McFadden's of a logistic model (lmg, first). Rows: measure share with
+    a jackknife interval over blocks of clusters, rank with its 95 % bootstrap interval (effect = probability of rank 1),
+    r2 corrected for the number of terms, vif of each term. Model crude over all answers; within_customer over the
+    same customer's changes. Shares of an R² below .01 are not estimable. Importance is association, not effect.
+
+    `method="performance"` adds score: the mean of each term, 0 to 100 of its range, best end up. `"dominance"` adds
+    r2_difference (what a term adds to so many others) and rate (in which share of models it adds more than another).
+    `"penalty_reward"` gives instead the slope of each term, turned so that more is better, on the worse and on the
+    better side of its mean, the others held fixed, and their difference: above zero the worse side weighs more.
+    Sources: Lindeman, Merenda & Gold (1980); Johnson (2000); Azen & Budescu (2003); Brandt (1987).
+
+    Example:
+        >>> finding = cx.rank_drivers(study, of="satisfaction", among=study.rater)
+        >>> finding.one(measure="rank", model="crude", term="reliability")["estimate"]
+        1.0
     """
-    grouped = isinstance(among, Mapping)
-    blocks: dict[str, tuple[str, ...]] = (
-        {k: tuple(v) for k, v in among.items()} if isinstance(among, Mapping) else {x: (x,) for x in among}
-    )
+    if isinstance(among, Mapping):
+        raise UsageError("rank_drivers ranks terms; for blocks of terms use block_shares(study, of, blocks)")
+    if method not in WAYS or (of == "churned" and method not in OF_LEAVING):
+        known = OF_LEAVING if of == "churned" else tuple(WAYS)
+        raise UsageError(f"method={method!r} does not rank what goes with {of}; it is one of {', '.join(known)}")
+    blocks = {x: (x,) for x in among}
     question = (
         f"Which of {', '.join(blocks) or 'the terms'} rank first among those that go with {study.term(of).label}?"
     )
-    lacking = study.missing(of, *(x for terms in blocks.values() for x in terms))
-    lacking += sampling.empty_roles(*(among.values() if isinstance(among, Mapping) else (among,)))
-    if lacking or len(blocks) < 2:
+    lacking = (*study.missing(of, *blocks), *sampling.empty_roles(among))
+    if lacking or len(blocks) < 2 or of in blocks:
         return sampling.nothing(study, "rank_drivers", question, lacking or ["second term to rank against"])
-    blocks, dropped = _enough_rows(study, of, blocks)
-    notes = sampling.Notes(study)
-    for term, missing in dropped.items():
-        notes.skipped(term, f"{100 * missing:.0f} % of rows lack it")
-    columns = [of, *(x for terms in blocks.values() for x in terms)]
-    table = study.rows(columns)
-    spread = moments(study, table, columns)
-    notes.saw(spread, columns)
-    made = _share_rows(spread, of, blocks, "blocks" if grouped else "crude")
-    if not grouped and study.on_survey([of]):
-        within = moments(study, table, columns, within=("customer_id",))
-        if within.n > 10 * len(columns):
-            made += _share_rows(within, of, blocks, "within_customer")
-    return _finding(study, question, of, blocks, made, notes, grouped)
+    ranking.refuse_words(study, [of, *blocks])
+    if method == "penalty_reward":
+        return _sides(study, of, tuple(blocks), question)
+    return _ranked(study, of, tuple(blocks), question, method)
 
 
-def _enough_rows(
-    study: Study, of: str, blocks: dict[str, tuple[str, ...]]
-) -> tuple[dict[str, tuple[str, ...]], dict[str, float]]:
-    """Blocks without the columns that most rows lack, and what those would have cost."""
-    columns = [of, *(x for terms in blocks.values() for x in terms)]
-    table = study.rows(columns)
-    counted = table.aggregate(
-        rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]}
-    )
-    got = counted.to_pyarrow().to_pylist()[0]
-    missing = {c: 1 - (got[c] or 0) / got["rows"] if got["rows"] else 0.0 for c in columns[1:]}
-    # a block without any column would be another question: each keeps the column that the fewest rows lack
-    best = {min(terms, key=lambda c: missing[c]) for terms in blocks.values()}
-    dropped = {c: m for c, m in missing.items() if m > MOST_MISSING and c not in best}
-    return {name: tuple(x for x in terms if x not in dropped) for name, terms in blocks.items()}, dropped
-
-
-def _share_rows(spread: Spread, of: str, blocks: Mapping[str, Sequence[str]], model: str) -> list[dict[str, Any]]:
-    players = [spread.at(*terms) for terms in blocks.values()]
-    columns = [c for player in players for c in player]
-    given = len(columns)
-    everything: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters}
-
-    def adjusted(r2: Array) -> Array:
-        if spread.n <= given + 1:
-            return np.full_like(r2, np.nan)
-        return 1 - (1 - r2) * (spread.n - 1) / (spread.n - given - 1)
-
-    r2, r2_left = (adjusted(explained(cov, 0, columns)) for cov in (spread.full, spread.left_out))
-    made = [
-        row(outcome=of, model=model, measure="r2", **everything, **inference.jackknife(float(r2), r2_left).numbers())
-    ]
-    if model == "blocks":
-        made.append(_added_by_the_rest(spread, of, players, adjusted, everything))
-    if not r2 >= R2_FLOOR:
-        missing: dict[str, Any] = dict.fromkeys(("estimate", "conf_low", "conf_high"))
-        low = f"R² below {R2_FLOOR}: its shares are not estimable"
-        label = low if np.isfinite(r2) else "no R²: too few rows, or an outcome that does not vary"
-        return made + [
-            row(outcome=of, term=name, model=model, measure="share", effect_label=label, **everything, **missing)
-            for name in blocks
-        ]
-    parts, parts_left = shapley(spread.full, 0, players), shapley(spread.left_out, 0, players)
-    shares, shares_left = (p / p.sum(-1, keepdims=True) for p in (parts, parts_left))
-    drawn = shapley(spread.resampled(DRAWS, SEED), 0, players)
-    ranks = (-drawn).argsort(-1).argsort(-1) + 1
-    sure = bool(np.isfinite(drawn).all())  # not with one block alone, nor with one on which everything hangs
-    own_rank = (-parts).argsort().argsort() + 1
-    for i, name in enumerate(blocks):
-        interval = inference.jackknife(float(shares[i]), shares_left[:, i], on="share")
-        made.append(
-            row(outcome=of, term=name, model=model, measure="share", unit="of R²", **everything, **interval.numbers())
+def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method: str) -> Finding:
+    if method == "dominance" and len(terms) > ranking.MOST_LOGISTIC:
+        raise UsageError(
+            f"method='dominance' compares at most {ranking.MOST_LOGISTIC} terms; name fewer than {len(terms)}"
         )
-        rank: dict[str, Any] = {"estimate": float(own_rank[i])}
-        if sure:
-            low, high = np.percentile(ranks[:, i], [2.5, 97.5], method="nearest")
-            rank |= {"conf_low": float(low), "conf_high": float(high), "effect": float((ranks[:, i] == 1).mean())}
+    columns, blocks = [of, *terms], {x: (x,) for x in terms}
+    table, way = study.rows(columns), method if method in shares.METHODS else "lmg"
+    found = split(study, table, of, blocks, way)
+    spread = found.spread or moments(study, table, columns)
+    made = ranking.share_rows(found, of, terms, "crude")
+    sample, intervals, caveats = ranking.rests_on(study, found, sampling.Notes(study))
+    if np.isfinite(found.whole[0]):
+        inflated, condition = shares.inflation(spread.full, range(1, len(columns)))
+        caveats += _collinear(study, terms, inflated, condition)
+        for term, factor in zip(terms, inflated, strict=True):
+            label = None if np.isfinite(factor) else "repeats other terms" if factor > 0 else "does not vary"
+            made.append(row(outcome=of, term=term, measure="vif", estimate=factor, effect_label=label, **found.counts))
+    if study.on_survey([of]) and found.spread is not None:
+        within = split(study, table, of, blocks, way, within=("customer_id",))
+        if within.n > 10 * len(columns):
+            made += ranking.share_rows(within, of, terms, "within_customer")
+    if method == "performance":
+        made += _performance(study, table, of, terms, spread)
+    if method == "dominance" and found.tells:
+        made += _dominance(of, terms, found)
+    if study.on_survey([of]):
+        text = "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer."
+        caveats.append(Caveat("halo", text))
+    finding = sampling.finding(
+        study,
+        made,
+        name=f"rank_drivers {of} {'+'.join(terms)}" + ("" if method == "lmg" else f" by {method}"),
+        question=question,
+        estimand=f"share of {found.kind}, {WAYS[way]}",
+        design="associational",
+        method=f"Relative importance: {WAYS[method]}. {found.kind} of {'least squares' if found.spread else 'logistic models'}; ranks by {DRAWS:,} draws of blocks. {intervals}",
+        sample=sample,
+        caveats=caveats,
+    )
+    answer, title = _answer(study, of, finding)
+    return dataclasses.replace(finding, answer=answer, title=title)
+
+
+def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], spread: Spread) -> list[dict[str, Any]]:
+    """The mean of each term, 0 to 100 of its stated range, else of the range seen; the better end is 100."""
+    complete = table.filter(*(table[x].notnull() for x in (of, *terms)))
+    seen = {f"{end}{i}": getattr(complete[x], end)() for i, x in enumerate(terms) for end in ("min", "max")}
+    got, made = complete.aggregate(**seen).to_pyarrow().to_pylist()[0], []
+    for i, (term, at) in enumerate(zip(terms, spread.at(*terms), strict=True)):
+        known = study.term(term)
+        stated = known.low is not None and known.high is not None
+        low, high = (known.low, known.high) if stated else (got[f"min{i}"], got[f"max{i}"])
+        base: dict[str, Any] = {
+            "outcome": of,
+            "term": term,
+            "measure": "score",
+            "n": spread.n,
+            "clusters": spread.clusters,
+        }
+        if low is None or high is None or not high > low:
+            made.append(row(**base, effect_label="does not vary"))
+            continue
+        mean = np.append(spread.mean[at], spread.mean_left_out[:, at])
+        score = 100 * (high - mean if known.better < 0 else mean - low) / (high - low)
         made.append(
-            row(
-                outcome=of,
-                term=name,
-                model=model,
-                measure="rank",
-                effect_label="probability of rank 1",
-                **rank,
-                **everything,
-            )
+            row(**base, unit=f"0 to 100 of the range {'stated' if stated else 'seen'}", **ranking.interval(score))
         )
     return made
 
 
-def _added_by_the_rest(
-    spread: Spread, of: str, players: list[list[int]], adjusted: Any, everything: dict[str, Any]
-) -> dict[str, Any]:
-    """What all blocks explain beyond the first one alone."""
-    columns = [c for player in players for c in player]
+def _dominance(of: str, terms: Sequence[str], found: Split) -> list[dict[str, Any]]:
+    """What each term adds to sets of so many others, and in which share of the sets it adds more than another."""
+    adds, more = shares.conditional_dominance(found.worth), shares.complete_dominance(found.worth[0])
+    pairs = [(i, j) for i in range(len(terms)) for j in range(len(terms))]
+    base: dict[str, Any] = {"outcome": of, **found.counts}
+    return [
+        row(measure="r2_difference", term=terms[i], group=f"others={j}", **base, **ranking.interval(adds[:, i, j]))
+        for i, j in pairs
+    ] + [
+        row(measure="rate", term=terms[i], group=f"over={terms[j]}", estimate=more[i, j], unit="of the models", **base)
+        for i, j in pairs
+        if i != j
+    ]
 
-    def gain(cov: Array) -> Array:
-        alone = 1 - (1 - explained(cov, 0, players[0])) * (spread.n - 1) / max(spread.n - len(players[0]) - 1, 1)
-        return adjusted(explained(cov, 0, columns)) - alone
 
-    interval = inference.jackknife(float(gain(spread.full)), gain(spread.left_out))
-    return row(
-        outcome=of, term="end_to_end", model="blocks", measure="r2_difference", **everything, **interval.numbers()
+def _collinear(study: Study, terms: Sequence[str], inflated: Array, condition: float) -> list[Caveat]:
+    high = [study.term(x).label for x, factor in zip(terms, inflated, strict=True) if factor > INFLATED]
+    if not high and not condition > ILL:
+        return []
+    how = f"condition number {condition:.0f}" if np.isfinite(condition) else "one is a sum of others"
+    text = f"{', '.join(high) or 'Some terms'} say nearly what the others say ({how}): shares of what they have in common are split evenly by the arithmetic, not by the data. Keep one of them, or rank them as one block with block_shares."
+    return [Caveat("collinear", text)]
+
+
+def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
+    r2, outcome = finding.one(measure="r2", model="crude"), study.term(of).label
+    told = [r for r in finding.rows(measure="share", model="crude") if r["estimate"] is not None]
+    if r2["estimate"] is None:
+        why = f"too few rows have all columns, or {outcome} does not vary in them"
+        return f"Not estimable: {r2['effect_label'] or why}.", "Not estimable"
+    if not told:
+        low = f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out."
+        return low, "Too little to share out"
+    top = max(told, key=lambda r: r["estimate"])
+    chance = finding.one(measure="rank", model="crude", term=top["term"])["effect"]
+    sure = f"rank 1 with probability {number(chance, 2)}" if chance is not None else "how sure is not estimable"
+    label = study.term(top["term"]).label.capitalize()
+    text = f"{label} ranks first among {len(told)} terms that go with {outcome}: share {written(top)}, {sure}; together they explain R² = {written(r2, n=False)}."
+    scores = {r["term"]: r["estimate"] for r in finding.rows(measure="score") if r["estimate"] is not None}
+    if scores:
+        typical = float(np.mean(list(scores.values())))
+        first = [r["term"] for r in told if r["estimate"] > 1 / len(told) and scores.get(r["term"], typical) < typical]
+        listed = ", ".join(f"{study.term(x).label} ({number(scores[x], 0)} of 100)" for x in first)
+        text += f" More than an equal share at a mean below that of the terms: {listed or 'none'}."
+    return text, f"{label} ranks first among what goes with {outcome}"
+
+
+def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Finding:
+    """The finding of penalty and reward: slopes on both sides of the mean of each term, all terms held fixed."""
+    table, known, notes = study.rows([of, *terms]), [study.term(x) for x in terms], sampling.Notes(study)
+    mean = moments(study, table, [of, *terms]).mean[1:]
+    up = {
+        t.name: (table[t.name] - float(m)) * (-1.0 if t.better < 0 else 1.0) for t, m in zip(known, mean, strict=True)
+    }
+    # half of x less, or plus, its absolute value: what lies below, or above, the mean; a null stays null
+    sides = {f"{name} {side}": (x + sign * x.abs()) / 2 for name, x in up.items() for side, sign in SIDES.items()}
+    spread = moments(study, table.mutate(**sides), [of, *sides])
+    notes.saw(spread, [of, *terms])
+    among, covariance = range(1, len(sides) + 1), ranking.stacked(spread)
+    slopes = (
+        shares.slopes(covariance, 0, among) * spread.scale[0] / spread.scale[1:] * np.repeat([t.step for t in known], 2)
     )
-
-
-def _finding(
-    study: Study,
-    question: str,
-    of: str,
-    blocks: Mapping[str, Sequence[str]],
-    made: list[dict[str, Any]],
-    notes: sampling.Notes,
-    grouped: bool,
-) -> Finding:
-    caveats = notes.caveats()
-    if study.on_survey([of]) and not grouped:
-        caveats.append(
-            Caveat(
-                "halo",
-                "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer.",
-            )
-        )
-    shares = [r for r in made if r["measure"] == "share" and r["estimate"] is None]
-    if grouped or shares:
-        caveats.append(
-            Caveat(
-                "weak-split",
-                "Shares depend on how the blocks correlate and how well each is measured: read them as a range, not as a budget.",
-            )
-        )
+    inflated = np.reshape(shares.inflation(spread.full, among)[0], (-1, 2))
+    slopes[:, np.repeat(~(inflated < np.inf).all(1), 2) | (spread.n <= len(sides) + 1)] = np.nan
+    made = []
+    for i, term in enumerate(known):
+        base: dict[str, Any] = {
+            "outcome": of,
+            "term": term.name,
+            "model": "adjusted",
+            "n": spread.n,
+            "clusters": spread.clusters,
+            "unit": term.step_label,
+        }
+        worse, better = slopes[:, 2 * i], slopes[:, 2 * i + 1]
+        label = None if np.isfinite(worse[0]) else "too few different values, or rows, to tell two sides"
+        made += [
+            row(measure="slope", group=f"side={side}", effect_label=label, **base, **ranking.interval(found))
+            for side, found in zip(SIDES, (worse, better), strict=True)
+        ]
+        made.append(row(measure="difference", effect_label=label, **base, **ranking.interval(worse - better)))
+    gaps = made[2::3]
+    for record, adjusted in zip(gaps, inference.false_discovery([r["p_value"] for r in gaps]), strict=True):
+        record["p_adjusted"] = adjusted
     finding = sampling.finding(
         study,
         made,
-        name=f"rank_drivers {of} {'+'.join(blocks)}",
+        name=f"rank_drivers {of} {'+'.join(terms)} by penalty_reward",
         question=question,
-        estimand="share of R², averaged over all orders of entry",
-        design="associational",
-        method=f"Relative importance (LMG{', Owen value of blocks' if grouped else ''}); ranks by {DRAWS:,} draws of blocks. {notes.interval_method()}",
+        estimand="slope on the worse less slope on the better side of the mean, the other terms held fixed",
+        design="adjusted",
+        method=f"Penalty and reward: {WAYS['penalty_reward']}, turned so that more is better. {notes.interval_method()}",
         sample=notes.text(),
-        caveats=caveats,
+        caveats=notes.caveats(),
     )
-    answer, title = _answer(study, of, blocks, finding, grouped)
-    return dataclasses.replace(finding, answer=answer, title=title)
-
-
-def _answer(
-    study: Study, of: str, blocks: Mapping[str, Sequence[str]], finding: Finding, grouped: bool
-) -> tuple[str, str]:
-    model = "blocks" if grouped else "crude"
-    r2 = finding.one(measure="r2", model=model)
-    outcome = study.term(of).label
-
-    def label(name: str) -> str:
-        return name if grouped else study.term(name).label
-
-    shares = [r for r in finding.rows(measure="share", model=model) if r["estimate"] is not None]
-    if r2["estimate"] is None:
-        why = r2["effect_label"] or f"too few rows have all columns, or {outcome} does not vary in them"
-        return f"Not estimable: {why}.", "Not estimable"
-    if not shares:
-        return (
-            f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out.",
-            "Too little to share out",
-        )
-    ranks = {r["term"]: r for r in finding.rows(measure="rank", model=model)}
-    top = max(shares, key=lambda r: r["estimate"])
-    rank = ranks[top["term"]]
-    sure = (
-        f"rank 1 with probability {number(rank['effect'], 2)}"
-        if rank["effect"] is not None
-        else "how sure is not estimable"
+    told, outcome = [r for r in finding.rows(measure="difference") if r["estimate"] is not None], study.term(of).label
+    if not told:
+        return dataclasses.replace(finding, answer=f"Not estimable: {sampling.why_not(finding, 'no term varies')}.")
+    sure = [r for r in told if r["p_adjusted"] is not None and r["p_adjusted"] < 0.05]
+    listed = "; ".join(
+        f"{study.term(r['term']).label} {written(r, n=False)} {r['unit']}, the {'worse' if r['estimate'] > 0 else 'better'} side weighs more"
+        for r in sure
     )
-    text = (
-        f"{label(top['term']).capitalize()} ranks first among {len(shares)} {'blocks' if grouped else 'terms'} that go with {outcome}: share {written(top)}, {sure}; "
-        f"together they explain R² = {written(r2, n=False)}."
-    )
-    return text, f"{label(top['term']).capitalize()} ranks first among what goes with {outcome}"
+    text = f"Slopes of {outcome} on both sides of the mean: {listed or f'for none of {len(told)} terms are they told apart'}."
+    return dataclasses.replace(finding, answer=text, title=f"Where worse and better do not go equally with {outcome}")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import sampling
+from cxresearch.evidence import inference, sampling
+from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.logistic import fit_logit
 from cxresearch.finding import Finding, written
 from cxresearch.table import row
+
+KINDS = {"linear": "Least squares", "logistic": "Logistic regression", "ordinal": "Proportional odds"}
+MOST_LEVELS = 15  # of an ordinal outcome; each costs a threshold
+RUNS_OFF = 20.0  # log odds for a standard deviation of a term: it is on its way to infinity
 
 
 class Fit(NamedTuple):
@@ -22,53 +29,113 @@ class Fit(NamedTuple):
     finding: Finding
 
 
-def fit(formula: str, study: Study) -> Fit:
-    """A linear (or, for churned, logistic) model by formula over the rows of a study: result and Finding.
+def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
+    """A linear, logistic or ordinal model by formula over the rows of a study: result and Finding.
 
-    `formula` is in the words of statsmodels, over terms: `satisfaction ~ retainability + tenure_m`. Errors are
-    clustered on the coarsest declared level; where every row is its own cluster they are HC1. Rows: slope (or
-    odds_ratio for churned) of each term, model adjusted. Where no slope exists (too few rows, a term that does not
+    `formula` is in the words of statsmodels, over terms: `satisfaction ~ retainability + tenure_m`. `method` is linear,
+    logistic (the default for churned) or ordinal (proportional odds, for an outcome of few ordered values). Errors are
+    clustered on the coarsest declared level; where every row is its own cluster they are HC1. Rows: slope of each term,
+    or odds_ratio (ordinal: of a higher value), model adjusted. Where no slope exists (too few rows, a term that does not
     vary or repeats others, separation, one cluster) the result is None and the finding says why. Raises UsageError
-    for a term that the study lacks.
+    for a term that the study lacks. Sources: White (1980); Liang & Zeger (1986); McCullagh (1980).
+
+    Example:
+        >>> result, finding = cx.fit("satisfaction ~ retainability + wait_s", study)
+        >>> round(float(result.params["wait_s"]), 6) == round(finding.one(term="wait_s")["estimate"], 6)
+        True
     """
     import statsmodels.formula.api as smf
 
     outcome, terms = _terms(formula, study)
+    kind = method or ("logistic" if outcome == "churned" else "linear")
+    if kind not in KINDS:
+        raise UsageError(f"no method {kind!r}; it is one of {', '.join(KINDS)}")
     cluster = study.cluster()
     table = study.rows(terms)
     columns = list(dict.fromkeys([*terms, *([cluster] if cluster in table.columns else []), "customer_id", "period"]))
     frame = table.select(*columns).order_by(["customer_id", "period"]).to_pyarrow().to_pandas().dropna(subset=terms)
-    logistic = outcome == "churned"
     if len(frame) < study.min_cell or frame[outcome].nunique() < 2:
         return Fit(None, _not_estimable(study, formula, "too few rows have all terms, or the outcome does not vary"))
-    model = (smf.logit if logistic else smf.ols)(formula, frame)
+    if (wrong := _unfit(frame[outcome], kind)) is not None:
+        return Fit(None, _not_estimable(study, formula, f"{study.term(outcome).label} {wrong}"))
     # rows without a cluster are clusters of their own customer, as everywhere
     codes = (frame[cluster].fillna(frame.customer_id) if cluster in frame else frame.customer_id).factorize()[0]
     clusters = len(set(codes.tolist()))
-    reason = _obstacle(model, logistic, clusters)
+    model = (smf.logit if kind == "logistic" else smf.ols)(formula, frame)
+    reason = _obstacle(model, kind, clusters)
     if reason is not None:
         return Fit(None, _not_estimable(study, formula, reason))
-    keywords: dict[str, Any] = {"disp": False} if logistic else {}
-    if clusters == len(frame):
-        result = model.fit(cov_type="HC1", **keywords)
+    errors: dict[str, Any] = {"cov_type": "HC1"}
+    if clusters < len(frame):
+        errors = {"cov_type": "cluster", "cov_kwds": {"groups": codes}, "use_t": True}
+    if kind == "ordinal":
+        result, slopes, bse = _ordinal(model, errors)
+        if not np.isfinite([*slopes, *bse]).all():
+            return Fit(
+                None, _not_estimable(study, formula, "a term foretells the order of the outcome nearly without error")
+            )
     else:
-        result = model.fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True, **keywords)
-    return Fit(
-        result,
-        _finding(
-            study, formula, outcome, result, len(frame), clusters, logistic, int(table.count().to_pyarrow().as_py())
-        ),
-    )
+        result = model.fit(**errors, **({"disp": False} if kind == "logistic" else {}))
+        slopes, bse = (x.drop("Intercept", errors="ignore") for x in (result.params, result.bse))
+    asked = int(table.count().to_pyarrow().as_py())
+    df = clusters - 1 if clusters < len(frame) else None
+    told = {str(name): inference.wald(float(slopes[name]), float(bse[name]), df) for name in slopes.index}
+    return Fit(result, _finding(study, formula, outcome, told, len(frame), clusters, kind, asked))
 
 
-def _obstacle(model: Any, logistic: bool, clusters: int) -> str | None:
+def _unfit(outcome: pd.Series, kind: str) -> str | None:
+    """Why an outcome is none of this kind of model, if it is not."""
+    if kind == "logistic" and not set(outcome.unique()) <= {0, 1}:
+        return "is not yes or no; use method='linear' or 'ordinal'"
+    if kind == "ordinal" and outcome.nunique() > MOST_LEVELS:
+        return f"has {outcome.nunique()} values, an ordinal model takes at most {MOST_LEVELS}; use method='linear'"
+    return None
+
+
+def _ordinal(model: Any, errors: dict[str, Any]) -> tuple[Any, pd.Series, pd.Series]:
+    """The proportional-odds model of a design: result in own units, log odds ratios and their errors.
+
+    Fitted on standardised terms, where the numeric derivatives of statsmodels hold in any units; from its end the
+    fit in own units starts, whose result is None where those hide the derivatives. Errors are NaN where the
+    coefficients run off to infinity. Source: McCullagh (1980).
+    """
+    from statsmodels.miscmodels.ordinal_model import OrderedModel
+
+    design = pd.DataFrame(model.exog, columns=model.exog_names).drop(columns="Intercept", errors="ignore")
+    centre, scale, k = design.mean(), design.std(ddof=0), design.shape[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not converge is told by NaN
+        standard = OrderedModel(model.endog, (design - centre) / scale, distr="logit")
+        first = standard.fit(method="bfgs", maxiter=500, gtol=1e-7, disp=False)
+        found = _newton(standard, first.params, errors)
+        if found is None or np.abs(found.params[:k]).max() > RUNS_OFF:
+            return None, scale * np.nan, scale * np.nan
+        slopes, bse = (np.asarray(x)[:k] / scale for x in (found.params, found.bse))
+        start = np.concatenate([slopes, found.params[k:]])
+        start[k] += slopes @ centre
+        result = _newton(OrderedModel(model.endog, design, distr="logit", hasconst=False), start, errors)
+    return result, slopes, bse
+
+
+def _newton(model: Any, start: Any, errors: dict[str, Any]) -> Any:
+    """The fit from a start; None where it does not converge."""
+    try:
+        found = model.fit(start_params=start, method="newton", maxiter=50, disp=False, **errors)
+    except np.linalg.LinAlgError:
+        return None
+    return found if found.mle_retvals["converged"] else None
+
+
+def _obstacle(model: Any, kind: str, clusters: int) -> str | None:
     """Why a model has no slopes or no errors, if it has none."""
     design = model.exog
+    if kind == "ordinal":  # fitted on standardised terms, so units do not matter
+        design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
     if np.linalg.matrix_rank(design) < design.shape[1]:
         return "a term does not vary or says what others say"
     if len(design) <= design.shape[1]:
         return "there are no more rows than terms"
-    if logistic and not fit_logit(model.endog, design[:, np.ptp(design, axis=0) > 0]).converged:
+    if kind == "logistic" and not fit_logit(model.endog, design[:, np.ptp(design, axis=0) > 0]).converged:
         return "leaving is separated: the terms foretell it without error in some rows"
     return "all rows are of one cluster, so no error can be told" if clusters < 2 else None
 
@@ -105,34 +172,30 @@ def _terms(formula: str, study: Study) -> tuple[str, list[str]]:
 
 
 def _finding(
-    study: Study, formula: str, outcome: str, result: Any, n: int, clusters: int, logistic: bool, asked: int
-) -> Finding:
-    ends = result.conf_int()
+    study: Study, formula: str, outcome: str, told: dict[str, Interval], n: int, clusters: int, kind: str, asked: int
+) -> Finding:  # fmt: skip
     made = []
-    for name in result.params.index.drop("Intercept", errors="ignore"):
-        estimate, error = float(result.params[name]), float(result.bse[name])
-        low, high = (float(x) for x in ends.loc[name])
-        change = _odds if logistic else float
-        made.append(
-            row(outcome=outcome, term=name, model="adjusted", measure="odds_ratio" if logistic else "slope", estimate=change(estimate),
-                std_error=change(estimate) * error if logistic else error, df=float(clusters - 1) if clusters < n else None,
-                conf_low=change(low), conf_high=change(high), p_value=float(result.pvalues[name]), n=n, clusters=clusters)
-        )  # fmt: skip
-    kind = "Logistic regression" if logistic else "Least squares"
-    cluster = sampling.cluster_name(study)
+    for name, found in told.items():
+        ends: dict[str, Any] = found.numbers()
+        if kind != "linear" and found.estimate is not None:
+            ratio = {key: _odds(ends[key]) for key in ("estimate", "conf_low", "conf_high")}
+            ends |= ratio | {"std_error": ratio["estimate"] * (found.std_error or 0.0)}
+        measure = "slope" if kind == "linear" else "odds_ratio"
+        made.append(row(outcome=outcome, term=name, model="adjusted", measure=measure, n=n, clusters=clusters, **ends))
+    errors = "HC1" if clusters == n else f"clustered on {clusters:,} {sampling.cluster_name(study)}s by the sandwich"
+    jackknife = " (explain_churn's are by jackknife)" if outcome == "churned" else ""
+    what = {"linear": "slope", "logistic": "odds ratio", "ordinal": "odds ratio of a higher value"}[kind]
     return sampling.finding(
         study,
         made,
-        name=f"fit {formula}",
+        name=f"fit {formula}" + (" as ordinal" if kind == "ordinal" else ""),
         question=f"What does the model {formula} say?",
-        estimand="slope with the other terms held fixed"
-        if not logistic
-        else "odds ratio with the other terms held fixed",
+        estimand=f"{what} with the other terms held fixed",
         design="adjusted" if len(made) > 1 else "associational",
-        method=f"{kind} (statsmodels); errors {'HC1' if clusters == n else f'clustered on {clusters:,} {cluster}s'}.",
+        method=f"{KINDS[kind]} (statsmodels); errors {errors}{jackknife}.",
         sample=f"{n:,} of {asked:,} rows have all terms.",
         answer=f"{formula}: "
         + "; ".join(f"{r['term']} {written({k: r[k] for k in r}, n=False)}" for r in made)
         + f"; n = {n:,}.",
-        title=f"{kind}: {formula}",
+        title=f"{KINDS[kind]}: {formula}",
     )

@@ -1,0 +1,231 @@
+"""Split: how what is explained of an outcome splits over blocks of columns, as a range with its estimand."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxresearch.data.study import Study
+from cxresearch.data.terms import Role
+from cxresearch.errors import UsageError
+from cxresearch.evidence import inference, ranking, sampling, shares
+from cxresearch.evidence.association import alpha
+from cxresearch.evidence.moments import Spread, moments
+from cxresearch.evidence.ranking import DRAWS, Blocks, Split, split
+from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import number
+from cxresearch.table import row
+
+Array = NDArray[np.float64]
+RELIABLE = (0.6, 1.0)  # what the reliability of a block may be where nothing is stated
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)  # from the lower to the upper end of the reliabilities
+MOST_MISSING = 0.2  # a column that costs more rows than this is left out, and said to be
+
+
+def block_shares(
+    study: Study, of: str, blocks: Blocks, *, reliability: Mapping[str, float | tuple[float, float]] | None = None
+) -> Finding:
+    """How what blocks of columns explain of an outcome splits over them: a range, and what it hangs on.
+
+    `blocks` are terms (or a role) by the name of their block. `reliability` is the part of a block's variance that is no
+    error of measurement, by block: a number or two ends; where not stated .6 to 1. The share of a block is its part of
+    R², averaged over all orders in which blocks enter (Owen; McFadden's R² where leaving is asked). Rows share: model
+    range, the answer, runs over the stated reliabilities (its estimate is that of their middle); order runs from what a
+    block adds last to what it explains first; both from the lowest to the highest end of the 95 % intervals. blocks takes
+    the columns as measured, with rank, r2 and r2_difference of all blocks over the first alone; remainder is the share
+    in what is not the first block's. No shares are told of an R² below .01.
+    Sources: Owen (1977); Fuller, Measurement Error Models (1987), section 1.2.
+
+    Example:
+        >>> finding = cx.block_shares(study, of="satisfaction", blocks={"network": study.network, "design": study.design})
+        >>> sorted({row["model"] for row in finding.rows(measure="share")})
+        ['blocks', 'order', 'range', 'remainder']
+    """
+    asked = {name: tuple(terms) for name, terms in blocks.items()}
+    columns = [of, *itertools.chain(*asked.values())]
+    twice = sorted({c for c in columns if columns.count(c) > 1})
+    if twice:
+        raise UsageError(f"{twice[0]} stands twice in the question; a column is the outcome or of one block")
+    question = f"How does what {', '.join(asked) or 'the blocks'} explain of {study.term(of).label} split over them?"
+    lacking = [*study.missing(*columns), *sampling.empty_roles(*blocks.values())]
+    lacking += [f"column of block {x}" for x, terms in blocks.items() if not terms and not isinstance(terms, Role)]
+    if lacking or len(asked) < 2:
+        return sampling.nothing(study, "block_shares", question, lacking or ["second block to split over"])
+    ranking.refuse_words(study, columns)
+    reliable = _stated(study, asked, reliability or {})
+    notes = sampling.Notes(study)
+    kept = _enough_rows(study, of, asked, notes)
+    found = split(study, study.rows([of, *itertools.chain(*kept.values())]), of, kept)
+    made = ranking.share_rows(found, of, list(kept), "blocks")
+    gain: dict[str, Any] = {"outcome": of, "term": "end_to_end", "model": "blocks", "measure": "r2_difference"}
+    made.insert(1, row(**gain, **found.counts, **ranking.interval(found.gain)))
+    if found.tells:
+        made += _alternatives(found, of, list(kept), list(reliable.values()))
+    else:
+        made += [record | {"model": "range"} for record in made if record["measure"] == "share"]
+    return _finding(study, question, of, reliable, found, made, notes)
+
+
+def _stated(
+    study: Study, blocks: Blocks, reliability: Mapping[str, float | tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """The two ends of each block's reliability: as stated, else alpha of its scores, else what is usual."""
+    unknown = sorted(set(reliability) - set(blocks))
+    if unknown:
+        raise UsageError(f"reliability is stated for {unknown[0]!r}, which is no block; blocks are {', '.join(blocks)}")
+    stated = {}
+    for name, terms in blocks.items():
+        given = reliability[name] if name in reliability else _alphas(study, terms) or RELIABLE
+        low, high = given if isinstance(given, tuple) else (given, given)
+        if not 0 < low <= high <= 1:
+            raise UsageError(f"reliability of {name} is {given}; it lies above 0 and at most at 1, the lower end first")
+        stated[name] = (float(low), float(high))
+    return stated
+
+
+def _alphas(study: Study, terms: Sequence[str]) -> tuple[float, float] | None:
+    """The least and the largest alpha of the scores of a block; None unless all are means of several answers."""
+    found = []
+    for items in map(study.items, terms):
+        spread = moments(study, study.rows(items), items) if len(items) > 1 else None
+        known = float(alpha(spread.full * np.outer(spread.scale, spread.scale), range(len(items)))) if spread else 0.0
+        found.append(known if known > 0 else 0.0)  # NaN too
+    return (min(found), min(max(found), 1.0)) if found and min(found) > 0 else None
+
+
+def _enough_rows(study: Study, of: str, blocks: Blocks, notes: sampling.Notes) -> dict[str, tuple[str, ...]]:
+    """Blocks without the columns that most rows lack; the notes say what those would have cost."""
+    columns = [of, *itertools.chain(*blocks.values())]
+    table = study.rows(columns)
+    counted = table.aggregate(
+        rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]}
+    )
+    got = counted.to_pyarrow().to_pylist()[0]
+    missing = {c: 1 - (got[c] or 0) / got["rows"] if got["rows"] else 0.0 for c in columns[1:]}
+    # a block without any column would be another question: each keeps the column that the fewest rows lack
+    best = {min(terms, key=lambda c: missing[c]) for terms in blocks.values()}
+    dropped = {c for c, m in missing.items() if m > MOST_MISSING and c not in best}
+    for term in columns:
+        if term in dropped:
+            notes.skipped(term, f"{100 * missing[term]:.0f} % of rows lack it")
+    return {name: tuple(x for x in terms if x not in dropped) for name, terms in blocks.items()}
+
+
+def _alternatives(
+    found: Split, of: str, names: Sequence[str], reliable: Sequence[tuple[float, float]]
+) -> list[dict[str, Any]]:
+    """Rows of the shares under other assumptions: within the remainder, over reliabilities, over orders of entry."""
+    made: list[dict[str, Any]] = []
+    ranges = _over_reliabilities(found, found.spread, reliable) if found.spread is not None else None
+    rest, plain = found.parts[:, 1:].sum(1), found.parts / found.r2[:, None]
+    known_rest = rest[0] >= ranking.R2_FLOOR
+    # how much of a share hangs on how the blocks correlate: what a block adds last, what it explains first
+    known = found.worth.shape[-1] == 1 << len(names)
+    ends = [part(found.worth) / found.r2[:, None] for part in (shares.last, shares.first)] if known else []
+    orders = np.stack([plain, *ends])
+    for i, name in enumerate(names):
+        base: dict[str, Any] = {"outcome": of, "term": name, "measure": "share", "unit": "of R²", **found.counts}
+        if i:
+            low = f"the blocks besides {names[0]} explain less than {ranking.R2_FLOOR}"
+            told = ranking.interval(found.parts[:, i] / rest, "share") if known_rest else {"effect_label": low}
+            made.append(row(model="remainder", **base | {"unit": f"of what is not {names[0]}"}, **told))
+        if ranges is not None:
+            made.append(row(model="range", **base, **_hull(ranges[:, :, i])))
+        if known:
+            made.append(row(model="order", **base, **_hull(orders[:, :, i])))
+    return made
+
+
+def _hull(cases: Array) -> dict[str, Any]:
+    """The first of several cases (cases, B + 1) with an interval from the lowest to the highest end of them all."""
+    told = [inference.jackknife(float(case[0]), case[1:], on="share") for case in cases]
+    if not told:
+        return {"effect_label": "the correlations contradict the stated reliabilities"}
+    ends = [end for case in told for end in (case.conf_low, case.conf_high)]
+    known = [end for end in ends if end is not None]
+    low, high = (min(known), max(known)) if len(known) == len(ends) else (None, None)
+    return vars(told[0]) | {"conf_low": low, "conf_high": high, "p_value": None}
+
+
+def _over_reliabilities(found: Split, spread: Spread, reliable: Sequence[tuple[float, float]]) -> Array:
+    """Shares (cases, B + 1, k) at reliabilities between the stated ends, each block's own against all others'.
+
+    The first case is the middle; cases that the correlations forbid (an R² above one) are left out.
+    """
+    covariance, k = ranking.stacked(spread), len(reliable)
+    low, high = np.array(reliable).T
+    reaches = {tuple(np.where(np.arange(k) == i, own, other)) for i in range(k) for own in STEPS for other in STEPS}
+    made = []
+    for reach in sorted(reaches, key=lambda r: (set(r) != {0.5}, r)):
+        parts = disattenuated_parts(covariance, ranking.players_of(found.sizes), low + np.array(reach) * (high - low))
+        if np.isfinite(parts[0]).all():
+            made.append(parts / parts.sum(-1, keepdims=True))
+    return np.array(made).reshape(-1, len(covariance), k)
+
+
+def disattenuated_parts(covariance: Array, players: shares.Players, reliability: Array) -> Array:
+    """Owen parts of R² (…, k) of column 0 when each block is known with an error: NaN where the correlations forbid it.
+
+    The covariances within a block are those of its columns times its reliability (k,); covariances with other blocks
+    and with the outcome hold no error. A block alone then explains its R² divided by its reliability: the textbook
+    correction for attenuation. Source: Fuller (1987), section 1.2; Spearman (1904).
+    """
+    true = covariance.copy()
+    for player, part in zip(players, reliability, strict=True):
+        true[..., np.ix_(player, player)[0], np.ix_(player, player)[1]] *= part
+    least = np.linalg.eigvalsh(shares.correlations(np.nan_to_num(true)))[..., 0]
+    return np.where((least > -shares.PIVOT)[..., None], shares.shapley(shares.worths(true, 0, players)), np.nan)
+
+
+def _finding(
+    study: Study, question: str, of: str, reliable: Mapping[str, tuple[float, float]], found: Split,
+    made: list[dict[str, Any]], notes: sampling.Notes,
+) -> Finding:  # fmt: skip
+    sample, intervals, caveats = ranking.rests_on(study, found, notes)
+    text = "Shares depend on how the blocks correlate and how well each is measured: read the row `range`, not the share, and split no budget by it. Measure the blocks better, or state their reliability."
+    told = ", ".join(
+        f"{name} {low:g}" + (f" to {high:g}" if high > low else "") for name, (low, high) in reliable.items()
+    )
+    finding = sampling.finding(
+        study,
+        made,
+        name=f"block_shares {of} {'+'.join(reliable)}",
+        question=question,
+        estimand=f"share of {found.kind} that goes with a block, averaged over all orders of entry",
+        design="associational",
+        method=f"Relative importance (LMG, Owen value of blocks); ranks by {DRAWS:,} draws of blocks. Range: reliability {told}. {intervals}",
+        sample=sample,
+        caveats=[*caveats, Caveat("weak-split", text)],
+    )
+    answer, title = _answer(study, of, finding)
+    return dataclasses.replace(finding, answer=answer, title=title)
+
+
+def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
+    r2, outcome = finding.one(measure="r2"), study.term(of).label
+    if r2["estimate"] is None:
+        return f"Not estimable: too few rows have all columns, or {outcome} does not vary in them.", "Not estimable"
+    ranges = [r for r in finding.rows(measure="share", model="range") if r["estimate"] is not None] or finding.rows(
+        measure="share", model="order"
+    )
+    if not ranges:
+        low = f"Not estimable: the blocks together explain {written(r2)} of the variance of {outcome}, too little to share out."
+        return low, "Too little to share out"
+
+    def told(record: Mapping[str, Any]) -> str:
+        if record["conf_low"] is None:
+            return f"{record['term']} {number(100 * record['estimate'], 0)} % (how sure is not estimable)"
+        return f"{record['term']} {number(100 * record['conf_low'], 0)} to {number(100 * record['conf_high'], 0)} %"
+
+    listed = ", ".join(told(record) for record in sorted(ranges, key=lambda r: -r["estimate"]))
+    gain = finding.one(measure="r2_difference")
+    text = f"Of what the blocks explain of {outcome} (R² = {written(r2)}) go with {listed}: the range over {'what the reliabilities may be' if ranges[0]['model'] == 'range' else 'the orders of entry'}. All blocks explain {written(gain, n=False)} more than {finding.rows(measure='share')[0]['term']} alone."
+    apart = max(ranges, key=lambda r: r["estimate"])
+    if all(r is apart or (r["conf_high"] or 1.0) < (apart["conf_low"] or 0.0) for r in ranges):
+        return text, f"{apart['term'].capitalize()} has the largest share of what goes with {outcome}"
+    return text, f"The data do not tell which block has the largest share of what goes with {outcome}"

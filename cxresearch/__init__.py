@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cxresearch.data.study import Study as Study
     from cxresearch.evidence.churn import explain_churn as explain_churn
     from cxresearch.evidence.correlation import relate as relate
+    from cxresearch.evidence.dimensions import factors as factors
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
     from cxresearch.evidence.leavers import churn_rate as churn_rate
     from cxresearch.evidence.leavers import leavers_by_level as leavers_by_level
@@ -35,6 +36,7 @@ _HOMES = {
     "charts": "cxresearch.charts",
     "churn_rate": "cxresearch.evidence.leavers",
     "explain_churn": "cxresearch.evidence.churn",
+    "factors": "cxresearch.evidence.dimensions",
     "fit": "cxresearch.evidence.models",
     "judge": "cxresearch.claims",
     "leavers_by_level": "cxresearch.evidence.leavers",

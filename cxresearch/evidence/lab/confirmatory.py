@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -92,7 +91,7 @@ class Fit:
         why = [] if self.converged else ["the search for the best loadings did not end"]
         for g in range(len(self.samples)):
             _, factors, errors = self.matrices(group=g)
-            why += [f"{names[i]} has a negative error variance" for i in np.flatnonzero(errors < -1e-9)]
+            why += [f"{name} has a negative error variance" for name, e in zip(names, errors, strict=True) if e < -1e-9]
             if factors.size and np.linalg.eigvalsh(factors).min() < 1e-9:
                 why.append("the correlations of the factors fit no people (not positive definite)")
         return list(dict.fromkeys(why))
@@ -138,8 +137,7 @@ def fit(
         while not (now := _discrepancy(theta + step, where, samples)) <= value + ROUNDING:
             step = step / 2
         theta, value = theta + step, now
-    theta = _turned(theta, where)
-    n, p, m = sum(s.n for s in samples), *pattern.shape
+    n, p = sum(s.n for s in samples), len(pattern)
     moments = len(samples) * (p * (p + 1) // 2 + (p if equal == "scalar" else 0))
     information = _information(theta, where, samples)
     return Fit(theta, where, tuple(samples), n * max(value, 0.0), moments - where.count, converged, information)
@@ -198,50 +196,6 @@ def errors_of(function: Callable[[Array], Array], fit: Fit, covariance: Array) -
     """Standard errors of a function of the parameters by the delta method, in its shape."""
     slope = slope_of(function, fit.theta)
     return np.asarray(np.sqrt(np.maximum(np.einsum("...q,qr,...r->...", slope, covariance, slope), 0)))
-
-
-def fit_ordered(
-    correlations: Array, influence: Array, pattern: NDArray[np.bool_], blocks: Numbers | None
-) -> tuple[Array, Array, Array, float, float, int]:
-    """The model on polychoric correlations (p, p) by diagonally weighted least squares.
-
-    `influence` (n, pairs) says what each row adds to n times each correlation below the diagonal, row by row. Gives
-    standardised loadings (p, m), factor correlations (m, m), the robust errors of both as (q,) in the order of
-    `layout`, the mean-scaled chi² and its scaling factor, and df. Source: Muthén, du Toit & Spisic (1997), as lavaan's WLSM.
-    """
-    p, m = pattern.shape
-    low, where = np.tril_indices(p, -1), layout(pattern)
-    kept = np.setdiff1d(np.arange(where.count), where.errors)  # error variances follow from unit variances
-    n, target = len(influence), correlations[low]
-    sums = influence if blocks is None else np.array([influence[blocks == b].sum(0) for b in np.unique(blocks)])
-    spread = sums.T @ sums / n
-    weights = 1 / np.diag(influence.T @ influence / n)
-
-    def whole(some: Array) -> Array:
-        theta = np.zeros(where.count)
-        theta[kept] = some
-        return theta
-
-    def residual(some: Array) -> Array:
-        loadings, factors = _matrices(whole(some), where, 0)[:2]
-        return np.sqrt(weights) * ((loadings @ factors @ loadings.T)[low] - target)
-
-    def slopes(some: Array) -> Array:
-        return _slopes(whole(some), where, 0)[0][kept][:, low[0], low[1]].T
-
-    start = _start([Sample(correlations, n)], pattern, where)[kept]
-    found = optimize.least_squares(
-        residual, start, jac=lambda s: np.sqrt(weights)[:, None] * slopes(s), xtol=1e-14, ftol=1e-14, gtol=1e-14
-    )
-    theta, slope = _turned(whole(found.x), where), slopes(found.x)
-    bread = np.linalg.pinv((slope.T * weights) @ slope, hermitian=True)
-    filled = bread @ (slope.T * weights)
-    errors = np.zeros(where.count)
-    errors[kept] = np.sqrt(np.diag(filled @ spread @ filled.T) / n)
-    df = len(target) - len(kept)
-    left = np.diag(weights) - (weights[:, None] * slope) @ filled
-    factor = float((left * spread).sum()) / df if df else math.nan
-    return *_matrices(theta, where, 0)[:2], errors, n * 2 * found.cost / factor if df else 0.0, factor, df
 
 
 def _matrices(theta: Array, where: Layout, g: int) -> tuple[Array, Array, Array, Array, Array]:
@@ -357,23 +311,6 @@ def _start(samples: Sequence[Sample], pattern: NDArray[np.bool_], where: Layout)
         theta[where.factors[g][free]] = (np.eye(pattern.shape[1]) * 0.7 + 0.3)[free]
         if sample.mean is not None and where.intercepts.max(initial=-1) >= 0 and g == 0:
             theta[where.intercepts[0]] = sample.mean
-    return theta
-
-
-def _turned(theta: Array, where: Layout) -> Array:
-    """The same model with each factor pointing where most of its loadings in the first group do."""
-    theta = theta.copy()
-    signs = np.where(_matrices(theta, where, 0)[0].sum(0) < 0, -1.0, 1.0)
-    for numbers, sign in (
-        (where.loadings, signs[None, None, :]),
-        (where.factors, (signs[:, None] * signs[None, :])[None]),
-        (where.means, signs[None, :]),
-    ):
-        spread = np.broadcast_to(sign, numbers.shape)
-        kept = numbers >= 0
-        first = dict(zip(numbers[kept].tolist(), spread[kept].tolist(), strict=True))
-        for q, s in first.items():
-            theta[q] *= s
     return theta
 
 

@@ -29,22 +29,22 @@ class Composites:
     extracted_own: Array | float  # the same in own units, as semTools
 
 
-def composites(loadings: Array, errors: Array, variance: float = math.nan) -> Composites:
+def composites(loadings: Array, errors: Array, variance: float) -> Composites:
     """Omega, composite reliability and AVE of answers with these loadings (k,) on one factor of variance one.
 
     `errors` (k,) are the error variances, `variance` that of the sum of the answers. Sources: McDonald (1999), page 89; Fornell &
     Larcker (1981). Complex parameters pass through, so that errors come by the delta method.
     """
-    true = loadings.sum() ** 2
-    standard = loadings**2 / (loadings**2 + errors)
-    common = (loadings / np.sqrt(loadings**2 + errors)).sum() ** 2
-    return Composites(
-        true / (true + errors.sum()),
-        true / variance,
-        common / (common + (1 - standard).sum()),
-        standard.mean(),
-        (loadings**2).sum() / (loadings**2 + errors).sum(),
-    )
+    true, whole = loadings.sum() ** 2, loadings**2 + errors
+    with np.errstate(invalid="ignore", divide="ignore"):
+        common = (loadings / np.sqrt(whole)).sum() ** 2
+        return Composites(
+            true / (true + errors.sum()),
+            true / variance,
+            common / (common + (errors / whole).sum()),
+            (loadings**2 / whole).mean(),
+            (loadings**2).sum() / whole.sum(),
+        )
 
 
 def correlations(covariance: Array) -> Array:

@@ -122,10 +122,17 @@ def _words(asked: Answers) -> str:
     return f"{kind}, {errors}; parallel analysis with {DRAWS} draws. {asked.notes.interval_method()}"
 
 
-def _number(asked: Answers) -> list[dict[str, Any]]:
-    found, n = extraction.eigenvalues(asked.r), asked.effective_n()
+def _counted(asked: Answers) -> tuple[Array, Array, int, int]:
+    """Eigenvalues, their chance level, how many exceed it, and the people that this level is of."""
+    alone = asked.blocks is None and not asked.ordered
+    n = asked.n if alone else extraction.effective_n(asked.r, asked.left_out, asked.n)
+    found = extraction.eigenvalues(asked.r)
     chance = extraction.random_eigenvalues(n, asked.p, draws=DRAWS, seed=SEED)
-    count = int(extraction.factor_count(found, chance))
+    return found, chance, int(extraction.factor_count(found, chance)), n
+
+
+def _number(asked: Answers) -> list[dict[str, Any]]:
+    found, chance, count, n = _counted(asked)
     interval, agree = {"estimate": float(count)}, None
     if (blocks := len(asked.left_out)) > 1:
         weights = np.random.default_rng(SEED).multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS) - 1.0
@@ -153,8 +160,7 @@ def _number(asked: Answers) -> list[dict[str, Any]]:
 
 def _loadings(asked: Answers, how: str) -> list[dict[str, Any]]:
     """Rotated loadings of as many factors as parallel analysis finds; without intervals."""
-    chance = extraction.random_eigenvalues(asked.effective_n(), asked.p, draws=DRAWS, seed=SEED)
-    m = max(1, int(extraction.factor_count(extraction.eigenvalues(asked.r), chance)))
+    m = max(1, _counted(asked)[2])
     loaded, phi = extraction.rotate(extraction.minres(asked.r, m), how)
     made = [
         asked.row("loading", float(loaded[i, k]), outcome=f"factor_{k + 1}", term=item, model=how)

@@ -89,14 +89,6 @@ class Answers:
         interval = inference.jackknife(float(of(self.r)), of(self.left_out), on=measure)
         return dataclasses.replace(interval, p_value=None)
 
-    def effective_n(self) -> int:
-        """How many independent people would know the correlations as well as these: for the chance level of eigenvalues."""
-        if (self.blocks is None and not self.ordered) or len(self.left_out) < 2:
-            return self.n
-        low, count = np.tril_indices(self.p, -1), len(self.left_out)
-        spread = (count - 1) ** 2 / count * self.left_out[:, low[0], low[1]].var(0, ddof=1)
-        return int(max(self.p + 1, self.n / max(1.0, float((spread * self.n / (1 - self.r[low] ** 2) ** 2).mean()))))
-
     @cached_property
     def whole(self) -> dict[str, list[int]]:
         """The scores with at least two answers left, each with where these stand among all answers."""

@@ -208,7 +208,7 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
                 "fit_index",
                 inference.NOTHING,
                 **nothing,
-                effect_label="fewer than two levels with enough customers",
+                effect_label=why,
             )
         ]
     apart = np.sum([fit_indices.independence(s.covariance, s.n) for s in samples], axis=0)

@@ -166,7 +166,7 @@ def robust(fit: Fit, values: Array, blocks: Numbers | None) -> tuple[Array, floa
     bread = np.linalg.pinv(slope_of(gradient, fit.theta), hermitian=True)
     factor = (trace - float(np.trace(meat @ bread))) / fit.df if fit.df else math.nan
     few = 1.0 if blocks is None else groups / (groups - 1) if groups > 1 else math.nan
-    return bread @ meat @ bread / n * few, factor if factor * few > 0 else math.nan
+    return bread @ meat @ bread / n * few, factor * few if factor * few > 0 else math.nan
 
 
 def refitted(fit: Fit, covariances: Array) -> Array:

@@ -31,6 +31,19 @@ def random_eigenvalues(n: int, p: int, *, draws: int, seed: int, quantile: float
     return np.asarray(np.quantile(eigenvalues(drawn / (scale[:, :, None] * scale[:, None, :])), quantile, axis=0))
 
 
+def effective_n(correlation: Array, left_out: Array, n: int) -> int:
+    """How many independent people would know the correlations (p, p) as well as n people of these blocks do.
+
+    From the jackknife variance of each correlation by those without one block each (b, p, p), against (1 - r²)²/n.
+    """
+    low, blocks = np.tril_indices(len(correlation), -1), len(left_out)
+    if blocks < 2:
+        return n
+    variance = (blocks - 1) ** 2 / blocks * left_out[:, low[0], low[1]].var(0, ddof=1)
+    inflation = float((variance * n / (1 - correlation[low] ** 2) ** 2).mean())
+    return int(max(len(correlation) + 1, n / max(1.0, inflation)))
+
+
 def factor_count(found: Array, random: Array) -> NDArray[np.intp]:
     """How many leading eigenvalues (…, p) exceed those of random answers (p,)."""
     return np.asarray(np.cumprod(found > random, axis=-1).sum(-1))
@@ -64,15 +77,18 @@ def minres(correlation: Array, m: int) -> Array:
 def rotate(loadings: Array, how: str) -> tuple[Array, Array]:
     """Rotated loadings (p, m) and correlations (m, m) of the factors, the factor that explains most first.
 
-    `how` is oblimin (its quartimin), varimax, or promax of the varimax with power 4: without Kaiser's normalisation, as
-    R's GPArotation and stats::promax.
+    `how` is oblimin (its quartimin, as R's GPArotation), or with Kaiser's normalisation varimax, or promax of it with power
+    4, as R's stats.
     """
     m = loadings.shape[1]
     if m < 2:
         return loadings, np.eye(m)
     from statsmodels.multivariate.factor_rotation import rotate_factors
 
-    turned, by = rotate_factors(loadings, "quartimin" if how == "oblimin" else "varimax", tol=1e-6, max_tries=5000)
+    length = np.ones((len(loadings), 1)) if how == "oblimin" else np.sqrt((loadings**2).sum(1, keepdims=True))
+    criterion = "quartimin" if how == "oblimin" else "varimax"
+    turned, by = rotate_factors(loadings / np.maximum(length, 1e-12), criterion, tol=1e-6, max_tries=5000)
+    turned = turned * length
     phi = by.T @ by
     if how == "promax":
         by = np.linalg.lstsq(turned, turned * np.abs(turned) ** 3, rcond=None)[0]

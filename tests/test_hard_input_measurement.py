@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -42,7 +43,7 @@ HARD: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "an answer without variance": lambda d: d.assign(rater_res_2=5),
     "no answer varies": lambda d: d.assign(**dict.fromkeys([*RES, *ASS], 5)),
     "an answer twice": lambda d: d.assign(rater_res_2=d.rater_res_1),
-    "all answers the same": lambda d: d.assign(**{c: d.rater_res_1 for c in [*RES, *ASS]}),
+    "all answers the same": lambda d: d.assign(**dict.fromkeys([*RES, *ASS], d.rater_res_1)),
     "an answer the other way round": lambda d: d.assign(rater_res_2=8 - d.rater_res_2),
     "an answer that adds up others": lambda d: d.assign(rater_res_4=(d.rater_res_1 + d.rater_ass_1) / 2),
     "two categories": lambda d: d.assign(**{c: (d[c] > 4) + 1 for c in [*RES, *ASS]}),
@@ -50,7 +51,6 @@ HARD: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "three customers": lambda d: d.head(3),
     "as many customers as answers": lambda d: d.head(8),
     "twelve customers": lambda d: d.head(12),
-    "nobody": lambda d: d.head(0),
     "no answer at all": lambda d: d.assign(**dict.fromkeys([*RES, *ASS], np.nan)),
     "one score without answers": lambda d: d.assign(**dict.fromkeys(ASS, np.nan)),
     "half of the answers missing": lambda d: d.assign(**{c: d[c].where(np.arange(len(d)) % 3 != i % 3) for i, c in enumerate(RES)}),
@@ -86,15 +86,28 @@ def sound(finding: Finding) -> None:
     assert finding._repr_mimebundle_()["text/html"]
 
 
-@pytest.mark.parametrize("sites", [True, False], ids=["sites", "alone"])
-@pytest.mark.parametrize("name", HARD)
+QUICK = {
+    "an answer twice",
+    "an answer that adds up others",
+    "two categories",
+    "three customers",
+    "one site",
+    "no answer varies",
+}
+CASES = [
+    pytest.param(name, sites, marks=() if name in QUICK else pytest.mark.slow)
+    for name, sites in zip(HARD, itertools.cycle([True, False]), strict=False)
+]
+
+
+@pytest.mark.parametrize("name, sites", CASES)
 def test_hard_answers(name: str, sites: bool, tmp_path: Path) -> None:
     """On hostile answers both verbs give a number or say that there is none: no error, no warning, no NaN."""
     study = opened(tmp_path, HARD[name](table()), sites=sites)
     sound(cx.reliability(study, method=OF_RELIABILITY))
     sound(cx.factors(study, by="value_segment", method=OF_FACTORS))
     sound(cx.factors(study, ["rater_res_1", "rater_res_2"], method=OF_FACTORS))
-    sound(cx.factors(study, "rater_res_1"))
+    assert not cx.factors(study, "rater_res_1", method=["number", "model"]).estimable
 
 
 def test_noise_holds_no_factor(tmp_path: Path) -> None:
@@ -110,7 +123,7 @@ def test_noise_shared_by_neighbours_holds_no_more(shared: float) -> None:
     """Chance level by as many independent people as know as much: sites that share their noise add no factor to it."""
     # 40 sites of 8; each answer has a part that neighbours share
     found = []
-    for seed in range(20):
+    for seed in range(15):
         dice = np.random.default_rng(seed)
         values = dice.normal(size=(320, 8)) + shared / math.sqrt(1 - shared**2) * np.repeat(
             dice.normal(size=(40, 8)), 8, 0
@@ -120,7 +133,7 @@ def test_noise_shared_by_neighbours_holds_no_more(shared: float) -> None:
         n = extraction.effective_n(r, blocks, 320)
         chance = extraction.random_eigenvalues(n, 8, draws=200, seed=1)
         found.append(int(extraction.factor_count(extraction.eigenvalues(r), chance)))
-    assert sum(count > 0 for count in found) <= 4  # 1 in 20 each: 5 or more have a chance of .3 %
+    assert sum(count > 0 for count in found) <= 3  # 1 in 20 each: 4 or more have a chance of .5 %
 
 
 def test_units_of_answers_do_not_matter() -> None:

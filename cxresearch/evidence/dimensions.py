@@ -21,6 +21,8 @@ from cxresearch.measures import number
 Array = NDArray[np.float64]
 METHODS = ("number", "model", "distinct", "halo", "oblimin", "varimax", "promax")
 DRAWS, SEED = 500, 20261
+SINGULAR = 1e-10  # an eigenvalue below it is rounding: the answers add up to each other
+LEAST_SHARED = 0.05  # a mean correlation below it is too little to share out
 NOT_DISTINCT = 0.9  # Henseler, Ringle & Sarstedt (2015)
 
 
@@ -148,13 +150,13 @@ def _number(asked: Answers) -> list[dict[str, Any]]:
     made = [asked.row("factors", inference.NOTHING, **interval, effect=agree)]
     for i, (value, level) in enumerate(zip(found, chance, strict=True), 1):
         made.append(asked.row("eigenvalue", float(value), term=f"factor_{i}", effect=float(level)))
-    try:
-        chi2, df, p_value = extraction.sphericity(asked.r, asked.n)
-        made.append(asked.row("fit_index", extraction.sampling_adequacy(asked.r)[0], term="kmo"))
-        test = {"p_value": p_value} if asked.blocks is None and not asked.ordered else {}
-        made.append(asked.row("fit_index", chi2, term="bartlett", df=df, **test))
-    except np.linalg.LinAlgError:
+    if found[-1] < SINGULAR:
         asked.caveats.append(Caveat("repeated", "Some answers add up to others: KMO and Bartlett's test do not exist."))
+        return made
+    chi2, df, p_value = extraction.sphericity(asked.r, asked.n)
+    made.append(asked.row("fit_index", extraction.sampling_adequacy(asked.r)[0], term="kmo"))
+    test = {"p_value": p_value} if asked.blocks is None and not asked.ordered else {}
+    made.append(asked.row("fit_index", chi2, term="bartlett", df=df, **test))
     return made
 
 
@@ -214,6 +216,8 @@ def _marker(asked: Answers) -> list[dict[str, Any]]:
     made = []
     for measure, of, label in (("r", marked, "at most"), ("share", shared, "at least")):
         interval = inference.jackknife(float(of(spread.full)), of(spread.left_out), on=measure)
+        if measure == "share" and not consistency.correlations(spread.full)[left, right].mean() > LEAST_SHARED:
+            interval, label = inference.NOTHING, "answers of different scores hardly go together"
         numbers = {"n": spread.n, "clusters": spread.clusters, "term": "marker_item", "effect_label": label}
         made.append(asked.row(measure, dataclasses.replace(interval, p_value=None), **numbers))
     return made

@@ -219,9 +219,10 @@ def one_factor(spread: Spread) -> tuple[str, confirmatory.Fit | None]:
     if spread.n <= k or still:
         return "fewer customers than answers" if spread.n <= k else f"{', '.join(still)} does not vary", None
     try:
-        return "", confirmatory.fit([confirmatory.Sample(spread.full, spread.n)], np.ones((k, 1), dtype=bool))
+        fit = confirmatory.fit([confirmatory.Sample(spread.full, spread.n)], np.ones((k, 1), dtype=bool))
     except np.linalg.LinAlgError:
         return "some answers say the same twice", None
+    return ("", fit) if fit.converged else ("the search for the best loadings did not end", None)
 
 
 def feldt_interval(estimate: float, n: int, k: int, level: float = inference.LEVEL) -> Interval:

@@ -27,6 +27,7 @@ IMPROPER = (
     "scores whose correlation is near one; number of factors and HTMT do not rest on the model."
 )
 Fitted = tuple[Fit, Array, float]  # a model, the robust covariance of its parameters, the scaling of its chi²
+NO_END = "the search for the best loadings did not end: the answers do not hold these scores"
 ORDERED = "answers of few categories: not asked of them"
 
 
@@ -50,6 +51,8 @@ def _declared(asked: Answers) -> Fitted | str:
         fit = _fitted(asked, asked.pattern)
     except np.linalg.LinAlgError:
         return "some answers add up to others"
+    if not fit[0].converged:
+        return NO_END
     if why := fit[0].improper([asked.label(asked.items[i]) for i in asked.modelled]):
         asked.caveats.append(Caveat("improper", IMPROPER.format("; ".join(why))))
     return fit
@@ -74,7 +77,7 @@ def _model(asked: Answers, fitted: Fitted | str) -> list[dict[str, Any]]:
     made += _indices(asked, fit, "robust", scaling, apart) + _indices(asked, fit, "normal", 1.0, 1.0)
     if len(asked.whole) > 1:
         one, _, scaling = _fitted(asked, np.ones((len(asked.modelled), 1), dtype=bool))
-        made += _indices(asked, one, "one_factor", scaling, apart)
+        made += _indices(asked, one, "one_factor", scaling, apart) if one.converged else []
     return made
 
 
@@ -197,11 +200,11 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
     samples = []
     for level in levels:
         s = moments(asked.study, table.filter(table[by] == level), items)
-        if s.n > max(len(items), asked.study.min_cell):
-            own = s.full * np.outer(s.scale, s.scale) / np.outer(scale, scale)
+        own = s.full * np.outer(s.scale, s.scale) / np.outer(scale, scale)
+        if s.n > max(len(items), asked.study.min_cell) and np.linalg.eigvalsh(own).min() > confirmatory.SINGULAR:
             samples.append(Sample(own, s.n, (s.mean - asked.spread.mean[asked.modelled]) / scale))
     nothing = {"outcome": ANSWERS, "term": by, "model": "configural"}
-    why = fitted if isinstance(fitted, str) else "fewer than two levels with enough customers"
+    why = fitted if isinstance(fitted, str) else "fewer than two levels with enough customers whose answers vary"
     if len(samples) < 2 or isinstance(fitted, str):
         return [
             asked.row(
@@ -212,14 +215,11 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
             )
         ]
     apart = np.sum([fit_indices.independence(s.covariance, s.n) for s in samples], axis=0)
-    n, made, before = sum(s.n for s in samples), [], None
+    n, before, made = sum(s.n for s in samples), None, list[dict[str, Any]]()
     for model in ("configural", "metric", "scalar"):
-        try:
-            fit = confirmatory.fit(samples, asked.pattern, equal=model)
-        except np.linalg.LinAlgError:
-            return [
-                asked.row("fit_index", inference.NOTHING, **nothing, effect_label="an answer does not vary in a level")
-            ]
+        fit = confirmatory.fit(samples, asked.pattern, equal=model)
+        if not fit.converged:
+            return [*made, asked.row("fit_index", inference.NOTHING, term=by, model=model, effect_label=NO_END)]
         cfi = fit_indices.fit_indices(fit.chi2, fit.df, float(apart[0]), int(apart[1]), n).cfi
         if doubts := fit.improper([asked.label(item) for item in items]):
             asked.caveats.append(Caveat("improper", IMPROPER.format(f"by {by}, {model}: {'; '.join(doubts)}")))

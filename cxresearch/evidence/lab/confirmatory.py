@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
-PASSES, DONE = 200, 1e-10  # scoring stops where a further step moves no parameter by more
+SINGULAR = 1e-10  # an eigenvalue below it is rounding
+PASSES, DONE = 100, 1e-10  # scoring stops where a further step moves no parameter by more
 ROUNDING = 1e-13  # a discrepancy is not known closer
 CHUNK = 20_000  # rows whose cross-products are held at once
 
@@ -88,7 +89,7 @@ class Fit:
 
     def improper(self, names: Sequence[str]) -> list[str]:
         """What no people could have answered like: why the solution is improper, in words; empty where it is not."""
-        why = [] if self.converged else ["the search for the best loadings did not end"]
+        why: list[str] = []
         for g in range(len(self.samples)):
             _, factors, errors = self.matrices(group=g)
             why += [f"{name} has a negative error variance" for name, e in zip(names, errors, strict=True) if e < -1e-9]
@@ -127,7 +128,8 @@ def fit(
     """
     where = layout(pattern, len(samples), equal)
     for sample in samples:
-        np.linalg.cholesky(sample.covariance)
+        if np.linalg.eigvalsh(sample.covariance).min() < SINGULAR:
+            raise np.linalg.LinAlgError("singular covariance matrix")
     theta = _start(samples, pattern, where) if start is None else start
     value, converged = _discrepancy(theta, where, samples), False
     for _ in range(PASSES):

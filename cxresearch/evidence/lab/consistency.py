@@ -89,7 +89,7 @@ def alpha_error(covariance: Array, n: int) -> float:
     k, total = len(covariance), covariance.sum()
     square, own = covariance @ covariance, np.trace(covariance)
     inner = total * (np.trace(square) + own**2) - 2 * own * square.sum()
-    return math.sqrt(max(2 * k**2 / (total**3 * (k - 1) ** 2) * inner, 0.0) / n)
+    return math.sqrt(max(2 * k**2 / (total**3 * (k - 1) ** 2) * inner, 0.0) / n) if total > 0 else math.nan
 
 
 def lambda6(covariance: Array) -> Array:

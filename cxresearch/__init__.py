@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cxresearch.evidence.churn import explain_churn as explain_churn
     from cxresearch.evidence.comparison import compare as compare
     from cxresearch.evidence.correlation import relate as relate
+    from cxresearch.evidence.dimensions import factors as factors
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
     from cxresearch.evidence.leavers import churn_rate as churn_rate
     from cxresearch.evidence.leavers import leavers_by_level as leavers_by_level
@@ -42,6 +43,7 @@ _HOMES = {
     "churn_rate": "cxresearch.evidence.leavers",
     "compare": "cxresearch.evidence.comparison",
     "explain_churn": "cxresearch.evidence.churn",
+    "factors": "cxresearch.evidence.dimensions",
     "fit": "cxresearch.evidence.models",
     "judge": "cxresearch.claims",
     "leavers_by_level": "cxresearch.evidence.leavers",

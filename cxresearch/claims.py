@@ -215,7 +215,8 @@ def _not_estimable(base: Mapping[str, Any], why: str, finding: Finding | None = 
 def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], finding: Finding) -> Verdict:
     where = {k: record[k] for k in ("outcome", "term", "group", "model")} | {"finding": finding.name}
     ends = None if (record["effect_label"] or "").startswith(TOO_FEW) else interval_at(record, LEVEL)
-    if ends is None or ends[0] == ends[1]:  # an interval without width comes from numbers that do not vary
+    # an interval without width comes from numbers that do not vary; a whole number may be the same in every draw
+    if ends is None or (ends[0] == ends[1] and part.measure != "factors"):
         why = (record["effect_label"] or "the row has no interval").rstrip(".")
         return Verdict(
             **base,

@@ -69,6 +69,7 @@ MEASURES: dict[str, Measure] = {
         Measure("rate", "rate", 3),
         Measure("tipping", "tipping point", 1),
         Measure("omega", "reliability omega", 3),
+        Measure("lambda6", "reliability lambda 6", 3),
         Measure("composite_reliability", "composite reliability", 3),
         Measure("ave", "average variance extracted", 3),
         Measure("item_total", "item-total correlation", 2, "fisher_z"),
@@ -126,6 +127,19 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "log_rank": "log-rank test",
     "peto": "Peto-Peto test, which weighs early leaving",
     "proportional": "test of a ratio that does not change",
+    "standardised": "standardised answers",
+    "implied": "of the implied variance",
+    "observed": "of the observed variance",
+    "duhachek": "interval of Duhachek and Iacobucci",
+    "answers": "among the answers",
+    "rest": "with the other answers",
+    "all": "with all answers",
+    "dropped": "without this answer",
+    "normal": "of normal answers",
+    "robust": "robust",
+    "one_factor": "one factor alone",
+    "ordered": "ordered answers",
+    "geometric": "geometric means",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 

@@ -236,7 +236,7 @@ def test_alpha_with_an_item_that_all_answer_alike(tmp_path: Path) -> None:
     frame = table().assign(sat2=5.0)
     covariance = np.cov(frame[["sat1", "sat2", "sat3"]].to_numpy().T)
     want = 3 / 2 * (1 - np.trace(covariance) / covariance.sum())
-    record = cx.reliability(opened(tmp_path, frame)).one(outcome="satisfaction")
+    record = cx.reliability(opened(tmp_path, frame)).one(outcome="satisfaction", measure="alpha")
     assert record["estimate"] == pytest.approx(want, rel=1e-11)
 
 

@@ -56,6 +56,9 @@ SAME_QUESTION = {
     ("survival", "hazards"),
     ("survival", "lives"),
     ("hazards", "lives"),
+    ("dimensions", "questionnaire"),
+    ("dimensions", "score_model"),
+    ("score_model", "questionnaire"),
 }
 MOST_LINES = 350
 MADE_UP = {"/home/jane"}  # nobody's: a test sees to it that a path like this never reaches a page

@@ -68,7 +68,7 @@ ROWS = [
     Row("spearman", "alone", "ladder", {"model": "crude", "measure": "rho"}),
     Row("partial", "alone", "ladder", {"model": "adjusted", "measure": "r"}),
     Row("partial_rank", "alone", "ladder", {"model": "adjusted", "measure": "rho"}),
-    Row("alpha", "alone", "alpha", {}),
+    Row("alpha", "alone", "alpha", {"measure": "alpha"}),
     Row("net_score", "alone", "net", {"measure": "score", "group": "all"}),
     Row("leavers", "stated alone", "leaving", {"group": "all"}, per=1000),
     Row("ols_hc1", "alone", "model", {"term": "retainability"}),
@@ -79,7 +79,7 @@ ROWS = [
     Row("reliable_sites", "sites", "ladder", {"model": "reliable"}),
     Row("within_segment_sites", "sites", "ladder of waits", {"model": "within_segment"}),
     Row("within_site_month_sites", "sites", "ladder of waits", {"model": "within_site_month"}),
-    Row("alpha_sites", "sites", "alpha", {}),
+    Row("alpha_sites", "sites", "alpha", {"measure": "alpha"}),
     *(Row(f"share_{term}", "sites", "drivers", {"measure": "share", "term": term}) for term in TERMS),
     *(
         Row(f"share_of_block_{block}", "sites", "blocks", {"measure": "share", "model": "blocks", "term": block})

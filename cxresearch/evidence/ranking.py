@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, shares
-from cxresearch.evidence.moments import Spread, block_of, cluster_of, moments, narrowed
+from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import rows
+from cxresearch.evidence.sums import block_of, cluster_of, narrowed
 from cxresearch.finding import Caveat
 from cxresearch.table import row
 

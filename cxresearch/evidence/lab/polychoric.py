@@ -38,6 +38,7 @@ class Polychoric:
     std_error: float
     row_thresholds: Array
     column_thresholds: Array
+    influence: Array
     chi2: float = math.nan
     df: int = 0
 
@@ -57,10 +58,10 @@ def polychoric(table: Array) -> Polychoric:
     polychor(ML=TRUE). Categories nobody chose are left out; empty cells need no correction.
     Source: Olsson (1979), Psychometrika 44, 443-460.
     """
-    n = _used(table)
+    n, influence = _used(table), np.full(np.shape(table), math.nan)
     rho = two_step(n)
     a, b = _thresholds(n.sum(1)), _thresholds(n.sum(0))
-    nothing = Polychoric(math.nan, math.nan, a, b)
+    nothing = Polychoric(math.nan, math.nan, a, b, influence)
     if not math.isfinite(rho):
         return nothing
     theta = np.concatenate([[rho], a, b])
@@ -76,12 +77,17 @@ def polychoric(table: Array) -> Polychoric:
         if np.abs(step).max() < 1e-10:
             break
     covariance = np.linalg.pinv(_observed_information(n, theta, len(a)))
+    chances, slopes = _chances(theta, len(a))
+    counts = np.asarray(table)
+    influence[np.ix_(counts.sum(1) > 0, counts.sum(0) > 0)] = n.sum() * np.einsum(
+        "q,qij->ij", covariance[0], slopes / chances
+    )
     if abs(theta[0]) > LIMIT or covariance[0, 0] <= 0:
         return nothing
-    error, met, chances = math.sqrt(covariance[0, 0]), n > 0, _chances(theta, len(a))[0]
+    error, met = math.sqrt(covariance[0, 0]), n > 0
     chi2 = 2 * float((n[met] * np.log(n[met] / n.sum() / chances[met])).sum())
     df = n.size - 1 - len(theta)
-    return Polychoric(float(theta[0]), error, theta[1 : 1 + len(a)], theta[1 + len(a) :], chi2, df)
+    return Polychoric(float(theta[0]), error, theta[1 : 1 + len(a)], theta[1 + len(a) :], influence, chi2, df)
 
 
 def two_step(table: Array) -> float:

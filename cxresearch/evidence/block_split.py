@@ -15,6 +15,7 @@ from cxresearch.data.terms import Role
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, ranking, sampling, shares
 from cxresearch.evidence.association import alpha
+from cxresearch.evidence.blocks import Blocks as LeftOut
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Blocks, Split, split
 from cxresearch.finding import Caveat, Finding, written
@@ -63,7 +64,7 @@ def block_shares(
     found = split(study, study.rows([of, *itertools.chain(*kept.values())]), of, kept)
     made = ranking.share_rows(found, of, list(kept), "blocks")
     gain: dict[str, Any] = {"outcome": of, "term": "end_to_end", "model": "blocks", "measure": "r2_difference"}
-    made.insert(1, row(**gain, **found.counts, **ranking.interval(found.gain)))
+    made.insert(1, row(**gain, **found.counts, **ranking.interval(found.gain, found.left)))
     if found.tells:
         made += _alternatives(found, of, list(kept), list(reliable.values()))
     else:
@@ -132,24 +133,26 @@ def _alternatives(
         base: dict[str, Any] = {"outcome": of, "term": name, "measure": "share", "unit": "of R²", **found.counts}
         if i:
             low = f"the blocks besides {names[0]} explain less than {ranking.R2_FLOOR}"
-            told = ranking.interval(found.parts[:, i] / rest, "share") if known_rest else {"effect_label": low}
+            told = (
+                ranking.interval(found.parts[:, i] / rest, found.left, "share") if known_rest else {"effect_label": low}
+            )
             made.append(row(model="remainder", **base | {"unit": f"of what is not {names[0]}"}, **told))
         if ranges is not None:
-            made.append(row(model="range", **base, **_hull(ranges[:, :, i])))
+            made.append(row(model="range", **base, **_hull(ranges[:, :, i], found.left)))
         if known:
-            made.append(row(model="order", **base, **_hull(orders[:, :, i])))
+            made.append(row(model="order", **base, **_hull(orders[:, :, i], found.left)))
     return made
 
 
-def _hull(cases: Array) -> dict[str, Any]:
+def _hull(cases: Array, left: LeftOut) -> dict[str, Any]:
     """The first of several cases (cases, B + 1) with an interval from the lowest to the highest end of them all."""
-    told = [inference.jackknife(float(case[0]), case[1:], on="share") for case in cases]
+    told = [inference.jackknife(float(case[0]), case[1:], on="share", blocks=left) for case in cases]
     if not told:
         return {"effect_label": "the correlations contradict the stated reliabilities"}
     ends = [end for case in told for end in (case.conf_low, case.conf_high)]
     known = [end for end in ends if end is not None]
     low, high = (min(known), max(known)) if len(known) == len(ends) else (None, None)
-    return vars(told[0]) | {"conf_low": low, "conf_high": high, "p_value": None}
+    return vars(told[0]) | {"conf_low": low, "conf_high": high, "p_value": None, "kept": None}
 
 
 def _over_reliabilities(found: Split, spread: Spread, reliable: Sequence[tuple[float, float]]) -> Array:

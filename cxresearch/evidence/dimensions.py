@@ -199,7 +199,7 @@ def _marker(asked: Answers) -> list[dict[str, Any]]:
     if not asked.study.has("marker_item") or "marker_item" in asked.items:
         return []
     columns, p = [*asked.items, "marker_item"], asked.p
-    spread = moments(asked.study, asked.study.rows(columns), columns)
+    spread = moments(asked.study, asked.study.rows(columns), columns).clustered
     asked.notes.saw(spread, columns)
     apart = [(i, j) for i in range(p) for j in range(i) if not any({i, j} <= set(at) for at in asked.scores.values())]
     if not apart or spread.n <= p:

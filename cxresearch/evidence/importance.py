@@ -141,7 +141,11 @@ def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], s
         mean = np.append(spread.mean[at], spread.mean_left_out[:, at])
         score = 100 * (high - mean if known.better < 0 else mean - low) / (high - low)
         made.append(
-            row(**base, unit=f"0 to 100 of the range {'stated' if stated else 'seen'}", **ranking.interval(score))
+            row(
+                **base,
+                unit=f"0 to 100 of the range {'stated' if stated else 'seen'}",
+                **ranking.interval(score, spread.parts),
+            )
         )
     return made
 
@@ -152,7 +156,13 @@ def _dominance(of: str, terms: Sequence[str], found: Split) -> list[dict[str, An
     pairs = [(i, j) for i in range(len(terms)) for j in range(len(terms))]
     base: dict[str, Any] = {"outcome": of, **found.counts}
     return [
-        row(measure="r2_difference", term=terms[i], group=f"others={j}", **base, **ranking.interval(adds[:, i, j]))
+        row(
+            measure="r2_difference",
+            term=terms[i],
+            group=f"others={j}",
+            **base,
+            **ranking.interval(adds[:, i, j], found.left),
+        )
         for i, j in pairs
     ] + [
         row(measure="rate", term=terms[i], group=f"over={terms[j]}", estimate=more[i, j], unit="of the models", **base)
@@ -223,10 +233,18 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
         worse, better = slopes[:, 2 * i], slopes[:, 2 * i + 1]
         label = None if np.isfinite(worse[0]) else "too few different values, or rows, to tell two sides"
         made += [
-            row(measure="slope", group=f"side={side}", effect_label=label, **base, **ranking.interval(found))
+            row(
+                measure="slope",
+                group=f"side={side}",
+                effect_label=label,
+                **base,
+                **ranking.interval(found, spread.parts),
+            )
             for side, found in zip(SIDES, (worse, better), strict=True)
         ]
-        made.append(row(measure="difference", effect_label=label, **base, **ranking.interval(worse - better)))
+        made.append(
+            row(measure="difference", effect_label=label, **base, **ranking.interval(worse - better, spread.parts))
+        )
     gaps = made[2::3]
     for record, adjusted in zip(gaps, inference.false_discovery([r["p_value"] for r in gaps]), strict=True):
         record["p_adjusted"] = adjusted

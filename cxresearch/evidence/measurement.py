@@ -67,7 +67,7 @@ def reliability(
     notes, made, improper = sampling.Notes(study), [], list[str]()
     for name in scores:
         items = study.items(name)
-        score = _Score(name, moments(study, study.rows(items), items))
+        score = _Score(name, moments(study, study.rows(items), items).clustered)
         notes.saw(score.spread, items)
         made += score.rows(method)
         improper += [f"{study.term(name).label}: {why}" for why in score.improper]

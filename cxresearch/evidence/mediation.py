@@ -84,7 +84,7 @@ def mediate(
         few = found.cluster_count < sampling.FEW_CLUSTERS
         doubts = [sampling.few_clusters(study, found.cluster_count)] if few else []
     else:
-        spread = moments(study, table, columns)
+        spread = moments(study, table, columns).clustered
         notes.saw(spread, columns)
         made, why = _of_number(study, spread, method)
         sample, doubts = notes.text(), notes.caveats()
@@ -195,7 +195,10 @@ def _intervals(spread: Spread, whole: LinearParts, method: str) -> Parts:
         return {k: bootstrap_interval(full[k], draws[k], kind, left_out=left_out[k]) for k in full}
     links = ("a", "b", "direct", "total")
     values = np.stack([left_out[k] for k in links])
-    jackknifed = {k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None) for k in full}
+    jackknifed = {
+        k: inference.jackknife(full[k], left_out[k], on="hidden_r" if k == "rho" else None, blocks=spread.parts)
+        for k in full
+    }
     if method == "jackknife" or not (spread.independent or np.isfinite(values).all()) or spread.blocks < 2:
         return jackknifed
     a, b, df = full["a"], full["b"], None if spread.independent else spread.blocks - 1

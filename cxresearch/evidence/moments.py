@@ -28,7 +28,7 @@ class Spread:
 
     `full` is (p, p), `left_out` (S, p, p), both of columns that were shifted and divided by `scale` (p,);
     `mean` (p,) and `mean_left_out` (S, p) are in own units. `parts` says which rows each of the S lacks. `n` counts
-    the rows used, `rows` those asked for, `clusters` the clusters, which are values of the column `cluster`;
+    the rows used, `rows` those asked for, `clusters` the clusters, which are values of the column `cluster`, `cells` those within which was centred;
     `independent` says that every row is a cluster of its own and months share nothing, so that textbook intervals hold.
     """
 
@@ -43,12 +43,20 @@ class Spread:
     clusters: int
     cluster: str
     rows: int
+    cells: int
     independent: bool
 
     @property
     def blocks(self) -> int:
         """How many blocks are left out in turn."""
         return self.parts.ways[0]
+
+    @property
+    def clustered(self) -> Spread:
+        """The same, with only blocks of clusters left out: what months share does not count."""
+        blocks = self.blocks
+        parts = one_way(self.parts.labels[:blocks], self.parts.sizes[:blocks])
+        return replace(self, left_out=self.left_out[:blocks], mean_left_out=self.mean_left_out[:blocks], parts=parts)
 
     def resampled(self, draws: int, seed: int) -> Array:
         """Covariance matrices of bootstrap draws of blocks, (draws, p, p), each block's influence added up.
@@ -132,6 +140,7 @@ def _spread(names: tuple[str, ...], sums: Sums) -> Spread:
         sums.clusters,
         "",
         sums.asked,
+        sums.within,
         False,
     )
 

@@ -65,7 +65,7 @@ def paths(
     if lacking:
         return sampling.nothing(study, f"paths {'+'.join(links)}", question, lacking)
     notes = sampling.Notes(study)
-    spread = moments(study, study.rows(asked), asked)
+    spread = moments(study, study.rows(asked), asked).clustered
     notes.saw(spread, asked)
     for item in [x for x, v in zip(spread.columns, np.diagonal(spread.full), strict=True) if not v > 0]:
         notes.skipped(item, "it is the same in all rows")

@@ -37,7 +37,7 @@ class Answers:
         still = [
             c for c, x in zip(items, got.values.T, strict=True) if not len(x) or np.ptp(x) <= 1e-14 * np.abs(x).max()
         ]
-        spread = moments(study, self.table, items)
+        spread = moments(study, self.table, items).clustered
         self.notes.saw(spread, items)
         r = consistency.correlations(spread.full)
         twice = [b for j, b in enumerate(items) if any(abs(r[i, j]) > SAME for i in range(j) if items[i] not in still)]

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, shares
+from cxresearch.evidence.blocks import Blocks as LeftOut
+from cxresearch.evidence.blocks import one_way
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import rows
-from cxresearch.evidence.sums import block_of, cluster_of, narrowed
 from cxresearch.finding import Caveat
 from cxresearch.table import row
 
@@ -36,7 +37,8 @@ class Split:
     `r2` and `alone` (B + 1,) are of all columns and of the first player; `parts` (B + 1, k); `drawn` (D, k) in draws
     of blocks; `worth` (B + 1, 2^k) of every set of players, up to 10 of them. `free` (B + 1,) corrects R² for the
     number of columns: degrees of freedom, or where leaving is asked minus the log-likelihood of the constant alone.
-    `sizes` are the columns of each player, `spread` what a linear R² was made of.
+    `sizes` are the columns of each player, `left` says what is left out, `spread` what a linear R² was made of.
+    Two-way, B counts periods and cells too.
     """
 
     r2: Array
@@ -46,6 +48,7 @@ class Split:
     worth: Array
     free: Array
     sizes: tuple[int, ...]
+    left: LeftOut
     n: int
     asked: int
     clusters: int
@@ -84,9 +87,9 @@ class Split:
         return bool(self.whole[0] >= R2_FLOOR)
 
 
-def interval(values: Array, on: str | None = None) -> dict[str, Any]:
-    """The columns of a row from values of all rows (first) and without each block."""
-    return inference.jackknife(float(values[0]), values[1:], on=on).numbers()
+def interval(values: Array, left: LeftOut, on: str | None = None) -> dict[str, Any]:
+    """The columns of a row from values of all rows (first) and without each part (B + 1,)."""
+    return inference.jackknife(float(values[0]), values[1:], on=on, blocks=left).numbers()
 
 
 def stacked(spread: Spread) -> Array:
@@ -131,8 +134,9 @@ def split(
         part(covariance, 0, players),
         part(spread.resampled(DRAWS, SEED), 0, players) if spread.blocks else np.empty((0, len(players))),
         shares.worths(covariance, 0, players if len(players) <= MOST_LOGISTIC else []),
-        _free(study, table, columns, within),
+        _free(spread, bool(within)),
         sizes,
+        spread.parts,
         spread.n,
         spread.rows,
         spread.clusters,
@@ -140,21 +144,11 @@ def split(
     )
 
 
-def _free(study: Study, table: ir.Table, columns: Sequence[str], within: Sequence[str]) -> Array:
-    """Degrees of freedom before any term, of all rows and without each block (B + 1,), blocks in the order of moments.
-
-    Rows less one; within cells, rows of cells of several less the cells.
-    """
-    table = narrowed(study, table, [*columns, *within])
-    complete = table.filter(*(table[c].notnull() for c in columns))
-    keyed = complete.mutate(cx_block=block_of(study, complete), cx_cluster=cluster_of(study, complete))
-    counted = keyed.group_by(["cx_block", *(["cx_cluster", *within] if within else [])]).aggregate(n=keyed.count())
-    if within:
-        several = counted.filter(counted.n >= 2)
-        counted = several.group_by("cx_block").aggregate(n=(several.n - 1).sum())
-    found = sorted(counted.to_pyarrow().to_pylist(), key=lambda r: r["cx_block"])
-    n = np.array([0.0, *(r["n"] for r in found)])
-    return n.sum() - n - (0 if within else 1)
+def _free(spread: Spread, within: bool) -> Array:
+    """Degrees of freedom before any term, of all rows and without each part: rows less one, or less their cells."""
+    n = spread.n - np.concatenate([[0.0], spread.parts.sizes])
+    # each cell of rows loses one; without a part so many cells fewer as rows
+    return n * (1 - spread.cells / max(spread.n, 1)) if within else n - 1.0
 
 
 def _of_leaving(
@@ -175,12 +169,13 @@ def _of_leaving(
     picks = np.random.default_rng(SEED).multinomial(count, share, size=DRAWS)[:, :count] - 1.0
     drawn = parts[0] + picks @ (parts[0] - parts[1:]) * (count - 1) / max(count, 1)
     clusters = len(np.unique(found.clusters[keep]))
-    return Split(worth[:, -1], worth[:, 1], parts, drawn, worth, null, sizes, len(keep), found.asked, clusters)
+    left = one_way([""] * count, np.bincount(block, minlength=count).astype(float))
+    return Split(worth[:, -1], worth[:, 1], parts, drawn, worth, null, sizes, left, len(keep), found.asked, clusters)
 
 
 def share_rows(found: Split, of: str, names: Sequence[str], model: str) -> list[dict[str, Any]]:
     """Rows r2, and for each name its share of R² and its rank; no shares where R² is too small to be shared out."""
-    made = [row(outcome=of, model=model, measure="r2", **found.counts, **interval(found.whole))]
+    made = [row(outcome=of, model=model, measure="r2", **found.counts, **interval(found.whole, found.left))]
     low = f"{found.kind} below {R2_FLOOR}: its shares are not estimable"
     label = low if np.isfinite(found.whole[0]) else "no R²: too few rows, or an outcome that does not vary"
     places = (-found.parts[0]).argsort().argsort() + 1
@@ -195,7 +190,9 @@ def share_rows(found: Split, of: str, names: Sequence[str], model: str) -> list[
         if sure:
             ends = np.percentile(drawn[:, i], [2.5, 97.5], method="nearest")
             rank |= {"conf_low": ends[0], "conf_high": ends[1], "effect": (drawn[:, i] == 1).mean()}
-        made.append(row(measure="share", unit="of R²", **base, **interval(found.parts[:, i] / found.r2, "share")))
+        made.append(
+            row(measure="share", unit="of R²", **base, **interval(found.parts[:, i] / found.r2, found.left, "share"))
+        )
         made.append(row(measure="rank", effect_label="probability of rank 1", **base, **rank))
     return made
 

@@ -199,7 +199,7 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
     items, scale = [asked.items[i] for i in asked.modelled], asked.spread.scale[asked.modelled]
     samples = []
     for level in levels:
-        s = moments(asked.study, table.filter(table[by] == level), items)
+        s = moments(asked.study, table.filter(table[by] == level), items).clustered
         own = s.full * np.outer(s.scale, s.scale) / np.outer(scale, scale)
         if s.n > max(len(items), asked.study.min_cell) and np.linalg.eigvalsh(own).min() > confirmatory.SINGULAR:
             samples.append(Sample(own, s.n, (s.mean - asked.spread.mean[asked.modelled]) / scale))

@@ -26,7 +26,8 @@ class Sums:
     """Sums over the complete rows of p columns, in cells of L levels, B blocks and T periods.
 
     `n` (L, B, T), `first` (L, B, T, p), `second` (L, B, T, p, p) are of columns shifted by `shift` and divided by
-    `scale` (p,). `asked` counts the rows before those with a gap were left out, `clusters` the clusters of the rest.
+    `scale` (p,). `asked` counts the rows before those with a gap were left out, `clusters` the clusters of the rest,
+    `within` the cells of two or more rows on whose means the columns were centred.
     """
 
     blocks: tuple[str, ...]
@@ -38,6 +39,7 @@ class Sums:
     scale: Array
     asked: int
     clusters: int
+    within: int
 
 
 def block_of(study: Study, table: ir.Table) -> ir.Value:
@@ -87,7 +89,9 @@ def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequ
         first[g, b, t, i] = got[f"a{i}"]
         for j in range(i, p):
             second[g, b, t, i, j] = second[g, b, t, j, i] = np.asarray(got[f"b{i}_{j}"], dtype=float)
-    return Sums(tuple(blocks), tuple(periods), n, first, second, shift, scale, asked, clusters)
+    return Sums(
+        tuple(blocks), tuple(periods), n, first, second, shift, scale, asked, clusters, round(sum(got["cx_cells"]))
+    )
 
 
 def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[str]) -> tuple[int, int, Array, Array]:
@@ -122,7 +126,7 @@ def _summed(table: ir.Table, p: int, cells: list[str], by: list[str]) -> ir.Tabl
         return firsts | {f"b{i}_{j}": (of[f"z{i}"] * of[f"z{j}"]).sum() for i, j in pairs}
 
     if not cells:
-        return table.group_by(by).aggregate(n=table.count(), **sums(table))
+        return table.group_by(by).aggregate(n=table.count(), cx_cells=ibis.literal(0), **sums(table))
     if "cx_period" in by:
         # rows of one cell lie in several periods, so each is centred by itself
         window = ibis.window(group_by=[table[k] for k in ("cx_cluster", *cells)])
@@ -131,12 +135,14 @@ def _summed(table: ir.Table, p: int, cells: list[str], by: list[str]) -> ir.Tabl
             **{f"z{i}": table[f"z{i}"] - table[f"z{i}"].mean().over(window) for i in range(p)},
         )
         centred = centred.filter(centred.cx_rows >= 2)
-        return centred.group_by(by).aggregate(n=centred.count(), **sums(centred))
+        return centred.group_by(by).aggregate(
+            n=centred.count(), cx_cells=(1.0 / centred.cx_rows).sum(), **sums(centred)
+        )
     inner = table.group_by([*by, "cx_cluster", *cells]).aggregate(n=table.count(), **sums(table))
     inner = inner.filter(inner.n >= 2)
     products = {f"b{i}_{j}": (inner[f"b{i}_{j}"] - inner[f"a{i}"] * inner[f"a{j}"] / inner.n).sum() for i, j in pairs}
     zero = {f"a{i}": inner[f"a{i}"].sum() * 0.0 for i in range(p)}
-    return inner.group_by(by).aggregate(n=inner.n.sum(), **zero, **products)
+    return inner.group_by(by).aggregate(n=inner.n.sum(), cx_cells=inner.count(), **zero, **products)
 
 
 def _numbered(labels: list[str]) -> tuple[list[str], NDArray[np.intp]]:
@@ -159,19 +165,30 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
         shift = np.where(varies, values.mean(0), low) if len(values) else low
     scale = np.where(varies & (spread > 0), spread, 1.0)
     z = (values - shift) / scale
-    telling = np.ones(len(z), dtype=bool)
+    telling, together = np.ones(len(z), dtype=bool), 0
     if within:
         cell = _cells([cluster, *(held.text(name)[1][keep] for name in within)])
         size = np.bincount(cell, minlength=1)
         z = z - np.column_stack([np.bincount(cell, weights=column) for column in z.T])[cell] / size[cell][:, None]
-        telling = size[cell] >= 2
+        telling, together = size[cell] >= 2, int((size >= 2).sum())
     blocks, b = held.among(held.block, keep, telling)
     levels, g = held.among(held.text(fixed), keep, telling) if fixed else ([""], np.zeros(telling.sum(), dtype=np.intp))
     periods, t = (
         held.among(held.period, keep, telling) if held.two_way else ([""], np.zeros(telling.sum(), dtype=np.intp))
     )
     n, first, second = _products(z[telling], (g, b, t), (len(levels) or 1, len(blocks), len(periods) or 1))
-    return Sums(tuple(blocks), tuple(periods), n, first, second, shift, scale, held.n, int(cluster.max(initial=-1)) + 1)
+    return Sums(
+        tuple(blocks),
+        tuple(periods),
+        n,
+        first,
+        second,
+        shift,
+        scale,
+        held.n,
+        int(cluster.max(initial=-1)) + 1,
+        together,
+    )
 
 
 def _cells(codes: list[NDArray[np.intp]]) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from witnesses import EXACT, says_again, table, witness
 
 import cxresearch as cx
 from cxresearch.data.study import Study
+from cxresearch.data.terms import BY_NAME
 from cxresearch.finding import Finding
 
 R = witness("paths")
@@ -105,7 +106,7 @@ def test_parts_of_an_association(sites: Study) -> None:
     )
     known = finding.one(model="as_strong_as_known")
     name = min(R["as_strong"], key=R["as_strong"].get)
-    assert known["effect_label"] == f"as strong as {name}"
+    assert known["effect_label"] == f"as strong as {BY_NAME[name].label}"
     assert known["estimate"] == pytest.approx(R["as_strong"][name], rel=EXACT)
 
 

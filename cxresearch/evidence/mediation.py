@@ -153,10 +153,12 @@ def _of_number(study: Study, spread: Spread, method: str) -> tuple[list[dict[str
         made.append(row(outcome=to, term=before, model="direct", measure="slope", unit=per, **base, **numbers))
     made.append(row(outcome=of, term=term, model="indirect", measure="hidden_r", **base, **parts["rho"].numbers()))
     made += robustness(made[0], partial_r=float(whole.partial_r))
-    return made + [record | {"unit": unit} for record in _as_strong(spread, whole, parts["total"], units["total"])], ""
+    return made + [
+        record | {"unit": unit} for record in _as_strong(study, spread, whole, parts["total"], units["total"])
+    ], ""
 
 
-def _as_strong(spread: Spread, whole: LinearParts, total: Interval, unit: float) -> list[dict[str, Any]]:
+def _as_strong(study: Study, spread: Spread, whole: LinearParts, total: Interval, unit: float) -> list[dict[str, Any]]:
     """What is left of the total if a hidden cause were as strong as that of the columns held fixed which leaves least."""
     given, sign = list(range(3, len(spread.columns))), math.copysign(1, float(whole.total))
     error = math.sqrt(_textbook(spread, whole)[3, 3])
@@ -172,7 +174,11 @@ def _as_strong(spread: Spread, whole: LinearParts, total: Interval, unit: float)
     if not found or total.estimate is None:
         return []
     _, left, wider, name = min(found)
-    numbers: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters, "effect_label": f"as strong as {name}"}
+    numbers: dict[str, Any] = {
+        "n": spread.n,
+        "clusters": spread.clusters,
+        "effect_label": f"as strong as {study.term(name).label}",
+    }
     for key, end in (("conf_low", total.conf_low), ("conf_high", total.conf_high)):
         numbers[key] = None if end is None else unit * left + wider * (end - total.estimate)
     of, term = spread.columns[:2]

@@ -261,7 +261,8 @@ def _answer(finding: Finding, names: Sequence[str], links: Mapping[str, Sequence
         first = f"{label(best['term'])} goes with {label(to)}"
     if best["conf_low"] is None or best["conf_low"] <= 0 <= best["conf_high"]:
         first = f"no path to {label(to)} is told from zero"
-    text = f"the largest path is {written(best)}; together they explain R² = {written(finding.one(measure='r2', outcome=to), n=False)}"
+    one = "the path" if len(links[to]) == 1 else "the largest path"
+    text = f"{one} is {written(best)}, R² {written(finding.one(measure='r2', outcome=to), n=False)}"
     doubt = "Not to be relied on, the model is improper. " if IMPROPER in [c.code for c in finding.caveats] else ""
     how = MODELS[best["model"]].removeprefix("path model, ")
     return f"{doubt}In the model as drawn ({how}) {first}: {text}.", first[:1].upper() + first[1:]

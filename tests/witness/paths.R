@@ -10,7 +10,8 @@ jackknife <- function(f, to = identity, back = identity) {
   left <- rbind(sapply(sites, function(s) f(d[d$site_id != s, ])))
   error <- function(x) sqrt((G - 1) / G * rowSums((x - rowMeans(x))^2))
   half <- qt(0.975, G - 1) * error(to(left))
-  list(estimate = full, std_error = error(left), conf_low = back(to(full) - half), conf_high = back(to(full) + half))
+  made <- list(estimate = full, std_error = error(left), conf_low = back(to(full) - half), conf_high = back(to(full) + half))
+  as.list(unlist(lapply(made, unname)))  # estimate1, estimate2, …
 }
 
 # -- path model on rows, as Lohmoeller's program does it: scores, inner estimates, new weights, until nothing moves

@@ -76,6 +76,7 @@ def test_polychoric_of_exact_shares_is_the_correlation(rho: float) -> None:
     assert found.chi2 == pytest.approx(0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_error_of_polychoric_is_that_of_many_tables() -> None:
     """Over 400 tables of 300 answers the estimates vary as much as the error of each says, and lie round the truth."""
     tables = [

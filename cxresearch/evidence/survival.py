@@ -82,18 +82,19 @@ def survive(
     if origin == WINDOW and one_row_each(study):
         return sampling.nothing(study, "survive", question, ["monthly rows"])
     cause = by if by in CAUSES else None
-    known = [term for term in (None if cause else by, *(given or ())) if term]
+    held = () if cause else tuple(given or ())  # causes split leaving, so nothing is compared that could be held fixed
+    known = [*([by] if by and not cause else []), *held]
     with followed(study, known, origin, landmark, cause) as found:
-        levels, table = coded(found.table, "level", [by] if by and not cause else [], study, MOST_LEVELS)
+        levels, table = coded(found.table, "level", known[: len(known) - len(held)], study, MOST_LEVELS)
         causes, table = _causes(table, study, cause)
-        strata, table = coded(table, "stratum", list(given or ()), study, MOST_STRATA, 1)
+        strata, table = coded(table, "stratum", held, study, MOST_STRATA, 1)
         count = counted(study, dataclasses.replace(found, table=table), len(levels), len(strata), len(causes))
     made: list[dict[str, Any]] = []
     if cause and count.customers[-1]:
         made = _incidence(count, causes, cause, horizons, found.start)
     elif count.customers[-1]:
         made = _curves(count, levels, by, horizons, found.start)
-    return _finding(study, question, by, made, found, count, origin, given or ())
+    return _finding(study, question, by, made, found, count, origin, held)
 
 
 def _causes(table: ir.Table, study: Study, cause: str | None) -> tuple[list[str], ir.Table]:

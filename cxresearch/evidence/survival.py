@@ -249,7 +249,7 @@ def _answer(study: Study, by: str | None, finding: Finding) -> tuple[str, str]:
     levels = [r for r in last if r["group"] != "all"]
     test = finding.rows(measure="chi_square", model="log_rank")
     if len(levels) < 2 or not test or test[0]["p_value"] is None:
-        answer = f"Of every customer, {written(last[0])} are still there {when}."
+        answer = f"Of all customers a share of {written(last[0])} is still there {when}."
         return answer, f"{number(100 * last[0]['estimate'], 0)} % are still there {when}"
     low, high = min(levels, key=lambda r: r["estimate"]), max(levels, key=lambda r: r["estimate"])
     p = test[0]["p_value"]

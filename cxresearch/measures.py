@@ -91,7 +91,7 @@ MEASURES: dict[str, Measure] = {
         Measure("rmst", "months stayed, restricted mean", 1),
         Measure("median", "months until half have left", 1),
         Measure("chi_square", "chi² of the test", 1),
-        Measure("concordance", "leaves first, of two", 3, "logit"),
+        Measure("concordance", "leaves first, of two", 3),
         Measure("auc", "area under the curve", 3),
         Measure("brier", "Brier score", 4),
         Measure("calibration", "calibration", 2),

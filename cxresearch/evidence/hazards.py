@@ -60,7 +60,7 @@ def hazard_ratios(
         last = model == models[-1][0]
         rows_, more = _model(study, seen, at, model, columns, shown, last)
         made, caveats = made + rows_, caveats + more
-    return _finding(study, question, terms, held, by, made, caveats, found, seen)
+    return _finding(study, question, terms, held, by, made, caveats, found, seen, origin)
 
 
 def _model(
@@ -69,13 +69,8 @@ def _model(
     """Rows of one model: a hazard ratio for each term shown, and, of the last, how far it can be relied on."""
     x = np.column_stack([seen.of(c) for c in columns])
     events = int(at.left.sum())
-    base: dict[str, Any] = {
-        "outcome": "churned",
-        "model": model,
-        "n": seen.n,
-        "events": events,
-        "clusters": seen.cluster_count,
-    }
+    base: dict[str, Any] = {"model": model, "n": seen.n, "events": events, "clusters": seen.cluster_count}
+    units = {t: {"term": t, "unit": study.term(t).step_label} for t in shown}
     reason = _obstacle(study, x, events, seen.n)
     if reason is None:
         scale = x.std(0)
@@ -83,42 +78,38 @@ def _model(
         if not fit.converged:
             reason = "separated", SEPARATED
     if reason is not None:
-        reasons = [
-            row(term=t, measure="hazard_ratio", unit=study.term(t).step_label, effect_label=reason[1], **base)
-            for t in shown
-        ]
-        return reasons, [Caveat(*reason)]
+        base["effect_label"] = reason[1]
+        return [_row(measure="hazard_ratio", **base, **units[t]) for t in shown], [Caveat(*reason)]
     covariance = fit.covariance if seen.independent else fit.clustered(seen.clusters)
     caveats = []
     if events < EVENTS_A_TERM * len(columns):
         few = f"{events} leavers for a model of {len(columns)} terms"
         base["effect_label"] = f"{TOO_FEW} leavers to judge by: {few}"
         caveats.append(Caveat("few-events", f"Only {few}: the interval may be too narrow."))
-    made = []
-    for i, term in enumerate(columns):
-        if term in shown:
-            per = study.term(term).step / scale[i]
-            error = (
-                per * float(np.sqrt(covariance[i, i])) if seen.independent or seen.cluster_count > 1 else float("nan")
-            )
-            df = None if seen.independent else float(seen.cluster_count - 1)
-            log = inference.wald(per * fit.coefficients[i], error, df)
-            told = base | _ratio(log)
-            made.append(row(term=term, measure="hazard_ratio", unit=study.term(term).step_label, **told))
+    told = seen.independent or seen.cluster_count > 1
+    df = None if seen.independent else float(seen.cluster_count - 1)
+    ratios = []
+    for i, term in ((columns.index(t), t) for t in shown):
+        per = study.term(term).step / scale[i]
+        error = per * float(np.sqrt(covariance[i, i])) if told else float("nan")
+        ratios.append(base | units[term] | _ratio(inference.wald(per * fit.coefficients[i], error, df)))
+    adjusted = inference.false_discovery([r["p_value"] for r in ratios])
+    made = [_row(measure="hazard_ratio", **r, p_adjusted=p) for r, p in zip(ratios, adjusted, strict=True)]
     if last:
         more, doubt = _reliance(study, seen, at, fit, columns, shown, x / scale, base)
         made, caveats = made + more, caveats + doubt
     return made, caveats
 
 
+def _row(**given: Any) -> dict[str, Any]:
+    return row(outcome="churned", **given)
+
+
 def _ratio(log: inference.Interval) -> dict[str, Any]:
     """A ratio from the interval of its logarithm; the standard error by the delta method."""
     with np.errstate(over="ignore"):  # an end too far out to be written is null in the table
-        ends = {
-            k: np.exp(v)
-            for k, v in log.numbers().items()
-            if k in ("estimate", "conf_low", "conf_high") and v is not None
-        }
+        logs = {k: v for k, v in log.numbers().items() if k not in ("std_error", "df", "p_value") and v is not None}
+        ends = {k: np.exp(v) for k, v in logs.items()}
     told = ends | {"df": log.df, "p_value": log.p_value}
     if not np.isfinite(ends["estimate"]):
         return told | {"effect_label": "too large to be written: take another unit of the term"}
@@ -128,10 +119,7 @@ def _ratio(log: inference.Interval) -> dict[str, Any]:
 def _obstacle(study: Study, x: Array, events: int, n: int) -> tuple[str, str] | None:
     """Why a model cannot be fitted, if it cannot."""
     if n < study.min_cell:
-        return (
-            "few-events",
-            f"{sampling.told(study, n)} customers have all terms; at least {FEW_EVENTS} leavers are needed",
-        )
+        return "few-events", f"{sampling.told(study, n)} customers have all terms; {FEW_EVENTS} leavers are needed"
     if events < FEW_EVENTS:
         return "few-events", f"only {sampling.told(study, events)} leavers; at least {FEW_EVENTS} are needed"
     if not varies(x).all():
@@ -159,11 +147,11 @@ def _reliance(
     for term, (chi2, df, p) in zip([*columns, None], tests, strict=True):
         if term is None or term in shown:
             told: dict[str, Any] = {"estimate": chi2, "df": df, "p_value": p}
-            made.append(row(term=term, measure="chi_square", **(base | {"model": "proportional"}), **told))
+            made.append(_row(term=term, measure="chi_square", **(base | {"model": "proportional"}), **told))
             doubted += [study.term(term).label] if term and p < DOUBT else []
     share, error, n = cox.concordance(at, x @ fit.coefficients, seen.clusters)
     order = inference.wald(share, error, None)
-    made.append(row(measure="concordance", **(base | {"n": n}), **(vars(order) | {"p_value": None})))
+    made.append(_row(measure="concordance", **(base | {"n": n}), **(vars(order) | {"p_value": None})))
     if not doubted:
         return made, []
     text = f"The hazard ratio of {', '.join(doubted)} is not the same at all months: read it as an average, ask with a landmark, or compare rmst."
@@ -172,7 +160,7 @@ def _reliance(
 
 def _finding(
     study: Study, question: str, terms: Sequence[str], held: Sequence[str], by: str | None,
-    made: list[dict[str, Any]], caveats: list[Caveat], found: Lives, seen: Rows,
+    made: list[dict[str, Any]], caveats: list[Caveat], found: Lives, seen: Rows, origin: str,
 ) -> Finding:  # fmt: skip
     adjusted = any(
         r["model"] == "adjusted" and r["estimate"] is not None and r["measure"] == "hazard_ratio" for r in made
@@ -186,13 +174,13 @@ def _finding(
     finding = sampling.finding(
         study,
         made,
-        name="+".join(["survive", *terms, *([by] if by else [])]),
+        name="+".join(["survive", *terms, *([by] if by else []), *held]) + f" {origin} from {found.start:g}",
         question=question,
         estimand="hazard ratio of leaving",
         design="adjusted" if adjusted and held else "associational",
         method=f"Cox's model, Efron's ties, late entry counted; together in the adjusted model: {', '.join(labels)}"
         + (f"; each {study.term(by).label} with a hazard of its own" if by else "")
-        + f". 95 % intervals: {errors}. Exact score test of proportional hazards on the Kaplan-Meier clock.",
+        + f". 95 % intervals: {errors}. Exact score test of proportional hazards on the Kaplan-Meier clock, stays taken as independent.",
         sample=found.told + (" A sample of customers was used." if seen.sampled else ""),
         caveats=caveats,
     )

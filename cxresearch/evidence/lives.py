@@ -252,10 +252,10 @@ def counted(study: Study, found: Lives, groups: int, strata: int, causes: int) -
 
 def _people(study: Study, table: ir.Table, groups: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Customers and clusters of each group, and of all."""
-    count = {"customers": table.customer_id.nunique(), "clusters": cluster_of(study, table).nunique()}
-    found = table.group_by("level").aggregate(**count).to_pyarrow().to_pylist()
-    rows = {int(r["level"]): r for r in found} | {groups: _first(table.aggregate(**count))}
-    customers, clusters = (np.array([rows.get(i, {}).get(c, 0) for i in range(groups + 1)], np.intp) for c in count)
+    ids = {"customers": table.customer_id, "clusters": cluster_of(study, table)}
+    inside = {**{i: table.level == i for i in range(groups)}, groups: table.level >= 0}
+    got = _first(table.aggregate(**{f"{c}{i}": x.nunique(where=w) for c, x in ids.items() for i, w in inside.items()}))
+    customers, clusters = (np.array([got[f"{c}{i}"] for i in inside], np.intp) for c in ids)
     return customers, clusters
 
 

@@ -82,18 +82,19 @@ def survive(
     if origin == WINDOW and one_row_each(study):
         return sampling.nothing(study, "survive", question, ["monthly rows"])
     cause = by if by in CAUSES else None
-    known = [term for term in (None if cause else by, *(given or ())) if term]
+    held = () if cause else tuple(given or ())  # causes split leaving, so nothing is compared that could be held fixed
+    known = [*([by] if by and not cause else []), *held]
     with followed(study, known, origin, landmark, cause) as found:
-        levels, table = coded(found.table, "level", [by] if by and not cause else [], study, MOST_LEVELS)
+        levels, table = coded(found.table, "level", known[: len(known) - len(held)], study, MOST_LEVELS)
         causes, table = _causes(table, study, cause)
-        strata, table = coded(table, "stratum", list(given or ()), study, MOST_STRATA, 1)
+        strata, table = coded(table, "stratum", held, study, MOST_STRATA, 1)
         count = counted(study, dataclasses.replace(found, table=table), len(levels), len(strata), len(causes))
     made: list[dict[str, Any]] = []
     if cause and count.customers[-1]:
         made = _incidence(count, causes, cause, horizons, found.start)
     elif count.customers[-1]:
         made = _curves(count, levels, by, horizons, found.start)
-    return _finding(study, question, by, made, found, count, origin, given or ())
+    return _finding(study, question, by, made, found, count, origin, held)
 
 
 def _causes(table: ir.Table, study: Study, cause: str | None) -> tuple[list[str], ir.Table]:
@@ -248,7 +249,7 @@ def _answer(study: Study, by: str | None, finding: Finding) -> tuple[str, str]:
     levels = [r for r in last if r["group"] != "all"]
     test = finding.rows(measure="chi_square", model="log_rank")
     if len(levels) < 2 or not test or test[0]["p_value"] is None:
-        answer = f"Of every customer, {written(last[0])} are still there {when}."
+        answer = f"Of all customers a share of {written(last[0])} is still there {when}."
         return answer, f"{number(100 * last[0]['estimate'], 0)} % are still there {when}"
     low, high = min(levels, key=lambda r: r["estimate"]), max(levels, key=lambda r: r["estimate"])
     p = test[0]["p_value"]

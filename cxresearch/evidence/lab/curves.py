@@ -94,10 +94,9 @@ def incidence(times: Array, there: Array, causes: Array, which: int, without: Ar
     `without` (B, T) are the shares without each block. Source: Aalen & Johansen (1978); the error by the delta method
     from multinomial leavings at each time, which is what R's survfit gives.
     """
-    left = causes.sum(0)
+    share, left = left_for(there, causes, which), causes.sum(0)
     before = np.concatenate([[1.0], stay(there, left)[:-1]])
     h, own = _over(left, there), _over(causes[which], there)
-    share = np.cumsum(before * own)
     error = np.empty(len(times))
     for i in range(len(times)) if without is None else ():
         later = _over((share[i] - share[: i + 1]), 1 - h[: i + 1])  # what leaving at a time takes from those to come

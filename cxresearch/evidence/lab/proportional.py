@@ -36,9 +36,8 @@ class Spells:
     def still(self, values: Array) -> Array:
         """Sums of values (n,) over those at risk at each moment (E,)."""
         size = len(self.moments) + 1
-        inside = self.first < self.past
-        ends = np.bincount(self.past[inside], weights=values[inside], minlength=size)
-        begins = np.bincount(self.first[inside], weights=values[inside], minlength=size)
+        ends = np.bincount(self.past, weights=values, minlength=size)
+        begins = np.bincount(self.first, weights=values, minlength=size)
         # summed from the end, where few are left: no small difference of large sums
         return np.asarray(np.cumsum((ends[1:] - begins[1:])[::-1])[::-1])
 
@@ -63,11 +62,11 @@ class Passed:
     log_likelihood: float
     score: Array
     information: Array
-    residuals: Array  # score residuals (n, k): each spell's part of the score, late entry and ties counted
+    residuals: Array | None  # score residuals (n, k): each spell's part of the score, late entry and ties counted
 
 
-def passed(at: Spells, x: Array, beta: Array, ties: str = "efron") -> Passed:
-    """One pass over all moments. Ties: Efron (1977) or Breslow (1974). Source: Therneau & Grambsch (2000), chapter 3."""
+def passed(at: Spells, x: Array, beta: Array, ties: str, each: bool = False) -> Passed:
+    """One pass over all moments, with the residuals of `each` spell where asked for. Ties: Efron (1977) or Breslow (1974). Source: Therneau & Grambsch (2000), chapter 3."""
     n, k = x.shape
     eta = x @ beta
     weight = np.exp(eta - eta.max(initial=-np.inf)) if n else eta
@@ -95,7 +94,9 @@ def passed(at: Spells, x: Array, beta: Array, ties: str = "efron") -> Passed:
         return np.column_stack([np.bincount(j, weights=v, minlength=size) for v in values.T])
 
     score = by_moment(own - mean)
-    log_likelihood = float((eta[at.left] - eta.max(initial=-np.inf) - np.log(total)).sum())
+    likelihood = float((eta[at.left] - eta.max(initial=-np.inf) - np.log(total)).sum())
+    if not each:
+        return Passed(likelihood, score, information, None)
     # what a spell is expected to add at each moment, and, of those who leave then, the part that ties take off
     parts = np.column_stack([np.ones(len(j)), mean]) / total[:, None]
     summed = np.vstack([np.zeros(k + 1), by_moment(parts).cumsum(0)])
@@ -103,7 +104,7 @@ def passed(at: Spells, x: Array, beta: Array, ties: str = "efron") -> Passed:
     met[at.left] -= by_moment(parts * fraction[:, None])[j]
     residuals = -weight[:, None] * (x * met[:, :1] - met[:, 1:])
     residuals[at.left] += own - (by_moment(mean) / np.maximum(tied, 1)[:, None])[j]
-    return Passed(log_likelihood, score, information, residuals)
+    return Passed(likelihood, score, information, residuals)
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ class CoxFit:
 
     def clustered(self, clusters: Codes) -> Array:
         """Covariance from score residuals added up within clusters, times G/(G - 1). Source: Lin & Wei (1989)."""
+        assert self.last.residuals is not None
         groups = int(clusters.max()) + 1
         sums = np.column_stack([np.bincount(clusters, weights=r) for r in self.last.residuals.T]) @ self.covariance
         return np.asarray(sums.T @ sums * groups / max(groups - 1, 1))
@@ -128,7 +130,7 @@ class CoxFit:
 
 def fit_cox(at: Spells, x: Array, ties: str = "efron") -> CoxFit:
     """Cox's model of leaving on the columns of x (n, k) by Newton's method. Source: Cox (1972, 1975)."""
-    beta = np.zeros(x.shape[1])
+    x, beta = np.asfortranarray(x), np.zeros(x.shape[1])
     null = last = passed(at, x, beta, ties)
     converged = False
     for _ in range(STEPS):
@@ -142,6 +144,7 @@ def fit_cox(at: Spells, x: Array, ties: str = "efron") -> CoxFit:
         if np.abs(step).max() < 1e-9:
             converged = True
             break
+    last = passed(at, x, beta, ties, each=True)
     covariance = np.linalg.pinv(last.information.sum(0), rcond=1e-12, hermitian=True)
     return CoxFit(beta, covariance, last, null, converged)
 

@@ -140,6 +140,16 @@ def test_one_site_has_no_interval(name: str, opened: Callable[[str], cx.Study]) 
     assert all(r["conf_low"] is None for r in finding.rows())
 
 
+def test_separation_is_told(tmp_path: Path) -> None:
+    """Where a term foretells leaving without error its share stands without an interval, and a doubt says so."""
+    made = frame().assign(margin=lambda f: f.churned * 3 + np.arange(ROWS) % 2)
+    finding = ASK["leaving"](study_of(tmp_path, panel=made))
+    record = finding.one(measure="share", term="margin")
+    assert record["estimate"] > 0.5
+    assert record["conf_low"] is None
+    assert "separated" in {c.code for c in finding.caveats}
+
+
 def test_a_term_without_variance_has_no_share(tmp_path: Path) -> None:
     """A constant explains nothing in any order; the shares of the others are those without it."""
     with_it = ASK["lmg"](study_of(tmp_path, panel=frame().assign(margin=0.3)))

@@ -207,4 +207,7 @@ def rests_on(study: Study, found: Split, notes: sampling.Notes) -> tuple[str, st
     what = "rows are the sample that was drawn" if drawn else "rows have all columns and a known next period"
     text = f"{n.capitalize()} of {asked} {what}. {notes.text()}"
     few = [sampling.few_clusters(study, found.clusters)] if found.clusters < sampling.FEW_CLUSTERS else []
+    if found.clusters > 1 and np.isfinite(found.whole[0]) and not np.isfinite(found.worth).all():
+        told = "A term foretells leaving without error, or varies in one block alone: shares stand without intervals. Leave it out."
+        few.append(Caveat("separated", told))
     return text.strip(), f"95 % intervals: jackknife over blocks of {clusters} {sampling.cluster_name(study)}s, t.", few

@@ -261,10 +261,10 @@ def _blocks(rows: Rows) -> Iterator[Row]:
     """The shares of network, design and operations, and what is gained beyond the network alone."""
     shares, whole = by.shapley(rows["satisfaction"], [rows.matrix(names) for names in BLOCKS.values()])
     for block, share in zip(BLOCKS, shares, strict=True):
-        yield _row("block_shares", "satisfaction", block, "blocks", "share", float(share))
-    yield _row("block_shares", "satisfaction", None, "blocks", "r2", whole)
+        yield _row("rank_drivers", "satisfaction", block, "blocks", "share", float(share))
+    yield _row("rank_drivers", "satisfaction", None, "blocks", "r2", whole)
     network = by.r_squared(rows["satisfaction"], rows.matrix(BLOCKS["network"]))
-    yield _row("block_shares", "satisfaction", "end_to_end", "blocks", "r2_difference", whole - network)
+    yield _row("rank_drivers", "satisfaction", "end_to_end", "blocks", "r2_difference", whole - network)
 
 
 def _scores(answering: Rows, everybody: Rows, answered: NDArray[np.bool_]) -> Iterator[Row]:

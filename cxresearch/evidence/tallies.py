@@ -1,0 +1,143 @@
+"""Tallies: count, sum and sum of squares of a value by cell (period or level) and block, made where the data lives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
+
+from cxresearch.data.study import Study
+from cxresearch.evidence import inference, proportions
+from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.moments import block_of, cluster_of
+
+Array = NDArray[np.float64]
+SAME = 1e-12  # a variance relatively smaller is the rounding of equal values
+FULL = 100.0  # a net score is written from -100 to 100
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Count, sum and sum of squares of a value: arrays (cells, blocks), and the clusters of each cell and of all.
+
+    `net` says that the values are 100, 0 and -100, for promoters, passives and detractors.
+    """
+
+    cells: tuple[str, ...]
+    blocks: tuple[str, ...]
+    n: Array
+    total: Array
+    square: Array
+    clusters: tuple[int, ...]
+    all_clusters: int
+    net: bool = False
+
+    @property
+    def independent(self) -> bool:
+        """Whether every row of all cells is a cluster of its own, so that textbook intervals hold."""
+        return int(self.n.sum()) == self.all_clusters
+
+    def only(self, *cells: int) -> Tally:
+        """Some cells, with the blocks that have rows in them."""
+        at = np.ix_(cells, np.flatnonzero(self.n[list(cells)].sum(0) > 0))
+        arrays = {name: getattr(self, name)[at] for name in ("n", "total", "square")}
+        names = {"cells": tuple(self.cells[i] for i in cells), "blocks": tuple(self.blocks[i] for i in at[1].ravel())}
+        return replace(self, **arrays, **names, clusters=tuple(self.clusters[i] for i in cells))
+
+    def count(self, cell: int) -> int:
+        """How many rows."""
+        return int(self.n[cell].sum())
+
+    def mean(self, cell: int) -> tuple[float, Array]:
+        """The mean of a cell, and without each block."""
+        n, total = self.n[cell], self.total[cell]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return float(total.sum() / n.sum()), (total.sum() - total) / (n.sum() - n)
+
+    def variance(self, cell: int) -> Array:
+        """The variance (divided by n - 1) of a cell, first of all rows, then without each block (1 + blocks,)."""
+        n, total, square = (np.append(x[cell].sum(), x[cell].sum() - x[cell]) for x in (self.n, self.total, self.square))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            left = square - total**2 / n
+            return np.where(left > SAME * square, left, 0.0) / (n - 1)
+
+    def bands(self, cell: int) -> tuple[float, float, float]:
+        """Promoters, passives and detractors of a net score."""
+        n, total, square = (float(x[cell].sum()) for x in (self.n, self.total, self.square))
+        either, net = square / FULL**2, total / FULL
+        return (either + net) / 2, n - either, (either - net) / 2
+
+    def interval(self, cell: int) -> Interval:
+        """The mean of a cell with its interval: textbook where rows are independent, else jackknife over blocks.
+
+        Independent means have t with n - 1 degrees of freedom, net scores the interval of `add-three`. Where all
+        rows are equal a mean has no interval, and a net score that of as many answers as there are clusters.
+        """
+        n, (full, left_out) = self.count(cell), self.mean(cell)
+        if not n:
+            return inference.NOTHING
+        spread, independent = float(self.variance(cell)[0]) if n > 1 else math.nan, self.count(cell) == self.clusters[cell]
+        if self.net and (independent or (spread == 0 and self.clusters[cell] > 1)):
+            promoters, _, detractors = (x / n * self.clusters[cell] for x in self.bands(cell))
+            return scaled(proportions.net_score(promoters, detractors, self.clusters[cell]), FULL)
+        if not spread > 0:
+            return Interval(full)
+        if independent:
+            return inference.wald(full, math.sqrt(spread / n), n - 1)
+        return within(inference.jackknife(full, left_out), FULL if self.net else math.inf)
+
+    def share(self, cell: int) -> Interval:
+        """The mean of a cell where every value is 0 or 1: Wilson's interval, by the clustered error."""
+        n, (full, left_out) = self.count(cell), self.mean(cell)
+        if not n:
+            return inference.NOTHING
+        if self.count(cell) == self.clusters[cell]:
+            return inference.share_interval(full, n, None, None)
+        clustered = inference.jackknife(full, left_out)
+        if clustered.std_error is None:
+            return clustered
+        return inference.share_interval(full, n, clustered.std_error, clustered.df)
+
+
+def tally(
+    study: Study, table: ir.Table, value: ir.Value, by: str, cells: Sequence[str] | None = None, *, net: bool = False
+) -> Tally:
+    """The tally of a value by the levels of a column; `cells` names them, in order, else they are those that there are."""
+    keyed = table.select(
+        cell=table[by].cast("string"), block=block_of(study, table), cluster=cluster_of(study, table), x=value
+    )
+    summed = keyed.group_by(["cell", "block"]).aggregate(
+        n=keyed.count(), total=keyed.x.sum(), square=(keyed.x * keyed.x).sum()
+    )
+    got = summed.order_by(["cell", "block"]).to_pyarrow().to_pydict()
+    counted = keyed.group_by("cell").aggregate(clusters=keyed.cluster.nunique()).to_pyarrow().to_pydict()
+    clusters = dict(zip(counted["cell"], counted["clusters"], strict=True))
+    wanted = tuple(cells if cells is not None else sorted(clusters))
+    blocks = tuple(sorted(set(got["block"])))
+    arrays = np.zeros((3, len(wanted), len(blocks)))
+    where = {name: i for i, name in enumerate(blocks)}
+    for cell, block, *sums in zip(*(got[k] for k in ("cell", "block", "n", "total", "square")), strict=True):
+        arrays[:, wanted.index(cell), where[block]] = sums
+    everyone = int(keyed.cluster.nunique().to_pyarrow().as_py())
+    return Tally(wanted, blocks, *arrays, tuple(int(clusters.get(c, 0)) for c in wanted), everyone, net)
+
+
+def scaled(interval: Interval, factor: float, less: float = 0.0) -> Interval:
+    """The interval of `factor` times what is left of a number without `less`; factor above 0."""
+    estimate, low, high = (
+        None if x is None else factor * (x - less) for x in (interval.estimate, interval.conf_low, interval.conf_high)
+    )
+    error = None if interval.std_error is None else factor * interval.std_error
+    return Interval(estimate, error, interval.df, low, high, None if less else interval.p_value)
+
+
+def within(interval: Interval, most: float) -> Interval:
+    """An interval whose ends stay on a scale from -most to most."""
+    if interval.conf_low is None or interval.conf_high is None:
+        return interval
+    ends = max(interval.conf_low, -most), min(interval.conf_high, most)
+    return Interval(interval.estimate, interval.std_error, interval.df, *ends, interval.p_value)

@@ -31,13 +31,26 @@ FLOORS = {
     "__main__": 8,
 }
 # rooms of numbers that any question may use; so may every room of `lab`
-SHARED_ROOMS = {"moments", "rows", "ranks", "inference", "association", "sampling", "silent", "logistic"}
+SHARED_ROOMS = {
+    "moments",
+    "rows",
+    "ranks",
+    "inference",
+    "association",
+    "sampling",
+    "silent",
+    "logistic",
+    "proportions",
+    "tallies",
+}
 # questions of several rooms, each room read by its own question only
 SAME_QUESTION = {
     ("correlation", "ladder"),
     ("correlation", "ladder_words"),
     ("ladder_words", "ladder"),
     ("churn", "leavers"),
+    ("scores", "levels"),
+    ("scores", "nonresponse"),
 }
 MOST_LINES = 350
 MADE_UP = {"/home/jane"}  # nobody's: a test sees to it that a path like this never reaches a page

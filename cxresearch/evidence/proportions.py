@@ -31,7 +31,9 @@ def share(events: float, n: int, method: ShareMethod = "wilson", level: float = 
     if method == "wilson-cc":
         half = 0.5 / n
         low, high = (share_interval(min(max(x, 0.0), 1.0), n, None, None, level) for x in (p - half, p + half))
-        return Interval(p, conf_low=0.0 if p <= half else low.conf_low, conf_high=1.0 if p >= 1 - half else high.conf_high)
+        return Interval(
+            p, conf_low=0.0 if p <= half else low.conf_low, conf_high=1.0 if p >= 1 - half else high.conf_high
+        )
     if method in ("wald", "agresti-coull"):
         more = z * z if method == "agresti-coull" else 0.0
         middle = (events + more / 2) / (n + more)
@@ -42,7 +44,9 @@ def share(events: float, n: int, method: ShareMethod = "wilson", level: float = 
         return Interval(float(posterior.mean()), None, None, *_densest(posterior, level))
     if method == "logit" and 0 < events < n:
         ends = wald(math.log(p / (1 - p)), 1 / math.sqrt(n * p * (1 - p)), None, level)
-        return Interval(p, None, None, *(1 / (1 + math.exp(-float(end or 0))) for end in (ends.conf_low, ends.conf_high)))
+        return Interval(
+            p, None, None, *(1 / (1 + math.exp(-float(end or 0))) for end in (ends.conf_low, ends.conf_high))
+        )
     name = "jeffreys" if method == "jeffreys" else "beta"
     low, high = proportion_confint(events, n, alpha, name)
     return Interval(p, conf_low=float(low), conf_high=float(high))
@@ -80,7 +84,9 @@ def net_score(
     if method == "score":
         return Interval(score, error, None, *_tango(promoters, detractors, n, level))
     added = 3.0 if method == "add-three" else 0.0
-    middle, half = _multinomial((promoters + added / 4) / (n + added), (detractors + added / 4) / (n + added), n + added)
+    middle, half = _multinomial(
+        (promoters + added / 4) / (n + added), (detractors + added / 4) / (n + added), n + added
+    )
     half *= float(stats.norm.ppf(0.5 + level / 2))
     low, high = (max(-1.0, middle - half), min(1.0, middle + half)) if added else (middle - half, middle + half)
     return Interval(score, error, None, min(low, score), max(high, score), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import ibis.expr.types as ir
 import numpy as np
@@ -18,6 +19,27 @@ from cxresearch.evidence.moments import block_of, cluster_of
 Array = NDArray[np.float64]
 SAME = 1e-12  # a variance relatively smaller is the rounding of equal values
 FULL = 100.0  # a net score is written from -100 to 100
+PROMOTER_FROM, DETRACTOR_TO = 9, 6
+
+
+def is_promoter(answer: Any) -> Any:
+    """Who is very likely to recommend: 9 or 10 of 10."""
+    return answer >= PROMOTER_FROM
+
+
+def is_detractor(answer: Any) -> Any:
+    """Who is not likely to recommend: 0 to 6 of 10."""
+    return answer <= DETRACTOR_TO
+
+
+def as_score(of: str, answer: Any) -> Any:
+    """An answer, a column or an array (n,) of them, as what is averaged: for the likelihood to recommend 100, 0 or -100."""
+    if of != "recommend":
+        return answer
+    up, down = is_promoter(answer), is_detractor(answer)
+    if isinstance(answer, np.ndarray):
+        return FULL * (up.astype(float) - down)
+    return FULL * (up.cast("float64") - down.cast("float64"))
 
 
 @dataclass(frozen=True)
@@ -43,10 +65,19 @@ class Tally:
 
     def only(self, *cells: int) -> Tally:
         """Some cells, with the blocks that have rows in them."""
-        at = np.ix_(cells, np.flatnonzero(self.n[list(cells)].sum(0) > 0))
-        arrays = {name: getattr(self, name)[at] for name in ("n", "total", "square")}
-        names = {"cells": tuple(self.cells[i] for i in cells), "blocks": tuple(self.blocks[i] for i in at[1].ravel())}
-        return replace(self, **arrays, **names, clusters=tuple(self.clusters[i] for i in cells))
+        there = np.flatnonzero(self.n[list(cells)].sum(0) > 0)
+        n, total, square = (x[list(cells)][:, there] for x in (self.n, self.total, self.square))
+        names, clusters = tuple(self.cells[i] for i in cells), tuple(self.clusters[i] for i in cells)
+        blocks = tuple(self.blocks[i] for i in there)
+        everyone = self.all_clusters if len(cells) == len(self.cells) else sum(clusters) if self.independent else 0
+        return Tally(names, blocks, n, total, square, clusters, everyone, self.net)
+
+    def against_others(self, cell: int) -> Tally:
+        """Two cells: one, and all the others together."""
+        n, total, square = (np.vstack([x[cell], x.sum(0) - x[cell]]) for x in (self.n, self.total, self.square))
+        clusters = (self.clusters[cell], sum(self.clusters) - self.clusters[cell])
+        names = (self.cells[cell], "the others")
+        return Tally(names, self.blocks, n, total, square, clusters, self.all_clusters, self.net)
 
     def count(self, cell: int) -> int:
         """How many rows."""
@@ -58,9 +89,13 @@ class Tally:
         with np.errstate(invalid="ignore", divide="ignore"):
             return float(total.sum() / n.sum()), (total.sum() - total) / (n.sum() - n)
 
+    def counts(self, cell: int) -> Array:
+        """How many rows, first of all, then without each block (1 + blocks,)."""
+        return _and_without(self.n[cell])
+
     def variance(self, cell: int) -> Array:
         """The variance (divided by n - 1) of a cell, first of all rows, then without each block (1 + blocks,)."""
-        n, total, square = (np.append(x[cell].sum(), x[cell].sum() - x[cell]) for x in (self.n, self.total, self.square))
+        n, total, square = (_and_without(x[cell]) for x in (self.n, self.total, self.square))
         with np.errstate(invalid="ignore", divide="ignore"):
             left = square - total**2 / n
             return np.where(left > SAME * square, left, 0.0) / (n - 1)
@@ -80,7 +115,10 @@ class Tally:
         n, (full, left_out) = self.count(cell), self.mean(cell)
         if not n:
             return inference.NOTHING
-        spread, independent = float(self.variance(cell)[0]) if n > 1 else math.nan, self.count(cell) == self.clusters[cell]
+        spread, independent = (
+            float(self.variance(cell)[0]) if n > 1 else math.nan,
+            self.count(cell) == self.clusters[cell],
+        )
         if self.net and (independent or (spread == 0 and self.clusters[cell] > 1)):
             promoters, _, detractors = (x / n * self.clusters[cell] for x in self.bands(cell))
             return scaled(proportions.net_score(promoters, detractors, self.clusters[cell]), FULL)
@@ -103,6 +141,11 @@ class Tally:
         return inference.share_interval(full, n, clustered.std_error, clustered.df)
 
 
+def _and_without(values: Array) -> Array:
+    """The sum of values by block, and without each block (1 + blocks,)."""
+    return np.append(values.sum(), values.sum() - values)
+
+
 def tally(
     study: Study, table: ir.Table, value: ir.Value, by: str, cells: Sequence[str] | None = None, *, net: bool = False
 ) -> Tally:
@@ -123,7 +166,8 @@ def tally(
     for cell, block, *sums in zip(*(got[k] for k in ("cell", "block", "n", "total", "square")), strict=True):
         arrays[:, wanted.index(cell), where[block]] = sums
     everyone = int(keyed.cluster.nunique().to_pyarrow().as_py())
-    return Tally(wanted, blocks, *arrays, tuple(int(clusters.get(c, 0)) for c in wanted), everyone, net)
+    n, total, square = arrays
+    return Tally(wanted, blocks, n, total, square, tuple(int(clusters.get(c, 0)) for c in wanted), everyone, net)
 
 
 def scaled(interval: Interval, factor: float, less: float = 0.0) -> Interval:
@@ -132,7 +176,7 @@ def scaled(interval: Interval, factor: float, less: float = 0.0) -> Interval:
         None if x is None else factor * (x - less) for x in (interval.estimate, interval.conf_low, interval.conf_high)
     )
     error = None if interval.std_error is None else factor * interval.std_error
-    return Interval(estimate, error, interval.df, low, high, None if less else interval.p_value)
+    return Interval(estimate, error, interval.df, low, high)
 
 
 def within(interval: Interval, most: float) -> Interval:

@@ -61,7 +61,9 @@ def hedges_g(one: Group, other: Group, level: float = LEVEL, *, corrected: bool 
     pooled = ((one.n - 1) * one.variance + (other.n - 1) * other.variance) / df if df > 0 else 0.0
     if not pooled > 0:
         return inference.NOTHING
-    small = math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2) if corrected and df > 1 else 1.0
+    small = (
+        math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2) if corrected and df > 1 else 1.0
+    )
     d, root = (one.mean - other.mean) / math.sqrt(pooled), math.sqrt(1 / one.n + 1 / other.n)
     sign, t = (-1.0, -d / root) if d < 0 else (1.0, d / root)
 

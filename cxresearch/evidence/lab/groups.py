@@ -22,6 +22,9 @@ from cxresearch.evidence.inference import LEVEL, Interval
 Array = NDArray[np.float64]
 
 
+FAR = 1000.0  # a t beyond which only the spread of the deviation matters
+
+
 class Group(NamedTuple):
     """What a comparison of means needs of a group: its size, mean and variance (divided by n - 1)."""
 
@@ -68,8 +71,13 @@ def hedges_g(one: Group, other: Group, level: float = LEVEL, *, corrected: bool 
     sign, t = (-1.0, -d / root) if d < 0 else (1.0, d / root)
 
     def end(tail: float) -> float:
-        # sought from the positive side: for t below zero the distribution is NaN far out
-        gap = optimize.brentq(lambda c: special.nctdtr(df, c, t) - tail, -10.0, 10 + 4 * t, xtol=1e-12)
+        # the noncentrality is t times a chi less a normal: so far out it lies, and elsewhere nctdtr may be NaN
+        near = [
+            t * math.sqrt(float(stats.chi2.ppf(p, df)) / df) + z for p, z in ((1e-5, -5), (1 - tail, 0), (1 - 1e-5, 5))
+        ]
+        if t > FAR:
+            return sign * small * root * near[1]
+        gap = optimize.brentq(lambda c: special.nctdtr(df, c, t) - tail, near[0], near[2], xtol=1e-12)
         return sign * small * root * float(gap)
 
     low, high = sorted(end(tail) for tail in (0.5 + level / 2, 0.5 - level / 2))

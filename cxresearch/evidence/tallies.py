@@ -154,20 +154,23 @@ def tally(
         cell=table[by].cast("string"), block=block_of(study, table), cluster=cluster_of(study, table), x=value
     )
     summed = keyed.group_by(["cell", "block"]).aggregate(
-        n=keyed.count(), total=keyed.x.sum(), square=(keyed.x * keyed.x).sum()
+        n=keyed.count(), total=keyed.x.sum(), square=(keyed.x * keyed.x).sum(), clusters=keyed.cluster.nunique()
     )
     got = summed.order_by(["cell", "block"]).to_pyarrow().to_pydict()
-    counted = keyed.group_by("cell").aggregate(clusters=keyed.cluster.nunique()).to_pyarrow().to_pydict()
-    clusters = dict(zip(counted["cell"], counted["clusters"], strict=True))
-    wanted = tuple(cells if cells is not None else sorted(clusters))
+    wanted = tuple(cells if cells is not None else sorted(set(got["cell"])))
     blocks = tuple(sorted(set(got["block"])))
-    arrays = np.zeros((3, len(wanted), len(blocks)))
-    where = {name: i for i, name in enumerate(blocks)}
-    for cell, block, *sums in zip(*(got[k] for k in ("cell", "block", "n", "total", "square")), strict=True):
-        arrays[:, wanted.index(cell), where[block]] = sums
-    everyone = int(keyed.cluster.nunique().to_pyarrow().as_py())
-    n, total, square = arrays
-    return Tally(wanted, blocks, n, total, square, tuple(int(clusters.get(c, 0)) for c in wanted), everyone, net)
+    arrays = np.zeros((4, len(wanted), len(blocks)))
+    row_of, column_of = ({name: i for i, name in enumerate(names)} for names in (wanted, blocks))
+    for cell, block, *sums in zip(
+        *(got[k] for k in ("cell", "block", "n", "total", "square", "clusters")), strict=True
+    ):
+        arrays[:, row_of[cell], column_of[block]] = sums
+    n, total, square, inside = arrays
+    clusters = tuple(int(x) for x in inside.sum(1))  # a cluster lies in one block
+    everyone = sum(clusters) if len(wanted) == 1 else len(blocks)
+    if len(wanted) > 1 and study.many_clusters:
+        everyone = int(keyed.cluster.nunique().to_pyarrow().as_py())
+    return Tally(wanted, blocks, n, total, square, clusters, everyone, net)
 
 
 def scaled(interval: Interval, factor: float, less: float = 0.0) -> Interval:

@@ -101,23 +101,27 @@ def between(groups: Sequence[Group], test: Test, level: float = LEVEL) -> Interv
     per = test.statistic * test.df[0] / (outside / inside)
 
     ends = _noncentral(lambda c: special.ncfdtr(*test.df, c, test.statistic), test.statistic * test.df[0], level)
+    if ends is None:
+        return Interval(eta2, p_value=test.p_value)
     low, high = (c / (c + per) for c in ends)
     return Interval(eta2, None, None, min(low, eta2), max(high, eta2), test.p_value)
 
 
-def _noncentral(below: Callable[[float], float], near: float, level: float) -> list[float]:
-    """The two noncentralities at which the distribution `below` leaves the tails of a level; 0 where it is so already.
+def _noncentral(below: Callable[[float], float], near: float, level: float) -> tuple[float, float] | None:
+    """The two noncentralities at which the distribution `below` leaves the tails of a level; the lower is 0 where none does.
 
-    Sought here because the inverses in SciPy (and statsmodels with them) are off in the third digit.
+    None where the statistic is smaller than chance alone makes it: then no noncentrality is its upper end. Sought here
+    because the inverses in SciPy (and statsmodels with them) are off in the third digit.
     """
-    ends = []
-    for tail in (0.5 + level / 2, 0.5 - level / 2):
 
-        def gap(c: float, tail: float = tail) -> float:
-            return float(np.nan_to_num(below(c))) - tail  # far out it is zero, and given as NaN
+    def gap(c: float, tail: float) -> float:
+        return float(np.nan_to_num(below(c))) - tail  # far out it is zero, and given as NaN
 
-        ends.append(float(optimize.brentq(gap, 0.0, 4 * near + 50, xtol=1e-10)) if gap(0.0) > 0 else 0.0)
-    return ends
+    low, high = (
+        float(optimize.brentq(gap, 0.0, 4 * near + 50, (tail,), xtol=1e-10)) if gap(0.0, tail) > 0 else 0.0
+        for tail in (0.5 + level / 2, 0.5 - level / 2)
+    )
+    return (low, high) if high > 0 else None
 
 
 def one_way(groups: Sequence[Group], *, equal_variances: bool = False) -> Test:
@@ -180,8 +184,11 @@ def crosstab(counts: Array, level: float = LEVEL) -> Crosstab | None:
     v = math.sqrt(chi2 / (n * least))
     rows, columns = (k - (k - 1) ** 2 / (n - 1) for k in counts.shape)
     corrected = math.sqrt(max(0.0, chi2 / n - df / (n - 1)) / min(rows - 1, columns - 1))
-    low, high = (math.sqrt(c / (n * least)) for c in _noncentral(lambda c: special.chndtr(chi2, df, c), chi2, level))
-    interval = Interval(v, None, None, min(low, v), min(max(high, v), 1.0), float(found.pvalue))
+    ends = _noncentral(lambda c: special.chndtr(chi2, df, c), chi2, level)
+    interval = Interval(v, p_value=float(found.pvalue))
+    if ends is not None:
+        low, high = (math.sqrt(c / (n * least)) for c in ends)
+        interval = Interval(v, None, None, min(low, v), min(max(high, v), 1.0), interval.p_value)
     residuals = (counts - found.expected_freq) / np.sqrt(found.expected_freq * free)
     test = Test(chi2, (float(df),), float(found.pvalue))
     return Crosstab(test, found.expected_freq, residuals, interval, corrected, math.sqrt(chi2 / (chi2 + n)))
@@ -202,25 +209,27 @@ def cliffs_delta(one: Array, other: Array, level: float = LEVEL) -> Interval:
     return Interval(delta, None, None, math.tanh(middle - half), math.tanh(middle + half), float(found.pvalue))
 
 
-def shares_compared(events: Sequence[int], of: Sequence[int], level: float = LEVEL) -> dict[str, Any]:
+def shares_compared(events: Sequence[int], of: Sequence[int], level: float = LEVEL) -> dict[str, Any] | None:
     """Two independent shares: their difference (Newcombe's interval), pooled z, Yates, Fisher, h, odds and risk ratio.
 
-    Source: Newcombe (1998b); statsmodels' and SciPy's tests, which are R's.
+    None where nobody, or everybody, of both had the event; ratios are infinite where a group has none. Source: Newcombe (1998b); statsmodels' and SciPy's tests, which are R's.
     """
     from statsmodels.stats.contingency_tables import Table2x2
     from statsmodels.stats.proportion import proportion_effectsize, proportions_ztest
 
+    if sum(events) in (0, sum(of)):
+        return None
     shares = [proportions.share(x, n, level=level) for x, n in zip(events, of, strict=True)]
     counts = np.array([events, np.subtract(of, events)]).T
     z, p = proportions_ztest(np.asarray(events), np.asarray(of))
     yates, table = stats.chi2_contingency(counts, correction=True), Table2x2(counts, shift_zeros=False)
+    with np.errstate(divide="ignore"):
+        ratios = [float(x) for x in (table.oddsratio, table.log_oddsratio_se, table.riskratio)]
     return {
         "difference": proportions.difference(*shares),
         "pooled": Test(float(z), (), float(p)),
         "yates": Test(float(yates.statistic), (1.0,), float(yates.pvalue)),
         "fisher_p": float(stats.fisher_exact(counts).pvalue),
         "cohen_h": float(proportion_effectsize(shares[0].estimate, shares[1].estimate)),
-        "odds_ratio": float(table.oddsratio),
-        "log_odds_error": float(table.log_oddsratio_se),
-        "risk_ratio": float(table.riskratio),
+        **dict(zip(("odds_ratio", "log_odds_error", "risk_ratio"), ratios, strict=True)),
     }

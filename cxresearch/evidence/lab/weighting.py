@@ -36,7 +36,7 @@ def rake(counts: Array, margins: Sequence[Codes], targets: Sequence[Array]) -> A
     """
     n = counts.sum(-1, keepdims=True)
     weights = np.ones_like(counts, dtype=float)
-    wanted = [n * t / t.sum(-1, keepdims=True) for t in targets]
+    wanted = [n * t / np.maximum(t.sum(-1, keepdims=True), 1e-300) for t in targets]
     sums = [
         np.equal.outer(codes, np.arange(t.shape[-1])).astype(float) for codes, t in zip(margins, wanted, strict=True)
     ]

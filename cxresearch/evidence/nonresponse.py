@@ -34,6 +34,10 @@ WEIGHTS = {
 }
 NEUTRAL = {"recommend": 0.0, "ces": 4.0}  # as many for as against; the middle of the effort scale
 MIDDLE = 50.0  # of any index from 0 to 100
+ASSUMPTION = (
+    f" Range for all: for each standard deviation that an answer is higher, the silent may be up to exp({-SHIFTS[0]:g}) "
+    f"times rarer or exp({SHIFTS[-1]:g}) times more frequent than those who answered."
+)
 APART = "\x1f"  # between the levels of a cell
 
 

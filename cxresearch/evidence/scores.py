@@ -82,7 +82,7 @@ def score(
         name=f"score {of}",
         question=question,
         estimand=f"{'net recommendation' if sums.net else f'mean {definition.label}'} of those who answered in {study.period}",
-        method=_method(study, sums),
+        method=_method(study, sums) + (nonresponse.ASSUMPTION if response else ""),
         sample=_sample(study, sums),
         periods=f"{study.period}; trend from {study.periods[0]}",
         caveats=[*_caveats(study, response, sums), *doubts],
@@ -202,7 +202,7 @@ def _answer(study: Study, of: str, split: str | None, finding: Finding) -> tuple
     for record in finding.rows(measure="score", model="all_customers"):
         if record["estimate"] is not None:
             low, high = (number(record[end], 1) for end in ("conf_low", "conf_high"))
-            text += f". For all, if the silent differ by up to a standard deviation, it lies from {low} to {high}"
+            text += f". For all it may lie from {low} to {high}, if the silent are up to a standard deviation lower or half one higher"
     for record in finding.rows(measure="score", model="weighted"):
         text += f". {nonresponse.WEIGHTS[record['term']]} it stands at {written(record, n=False)}"
     if split is not None:

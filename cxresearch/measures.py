@@ -97,6 +97,9 @@ MEASURES: dict[str, Measure] = {
         Measure("calibration", "calibration", 2),
         Measure("log_loss", "log loss", 4),
         Measure("effect_size", "standardised difference", 2),
+        Measure("eta2", "share of variance between levels", 3),
+        Measure("cramers_v", "Cramér's V", 2),
+        Measure("design_effect", "design effect of weights", 2),
     )
 }
 
@@ -116,6 +119,9 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "range": "range over reliabilities",
     "answered": "those who answered",
     "silent": "the silent",
+    "weighted": "weighted",
+    "bounds": "bounds, whatever the silent say",
+    "between": "between levels",
     "change": "change",
     "total": "total",
     "direct": "direct",

@@ -46,6 +46,8 @@ SHARED_ROOMS = {
     "multiplicity",
     "shares",
     "ranking",
+    "proportions",
+    "tallies",
 }
 # questions of several rooms, each room read by its own question only
 SAME_QUESTION = {
@@ -59,6 +61,8 @@ SAME_QUESTION = {
     ("dimensions", "questionnaire"),
     ("dimensions", "score_model"),
     ("score_model", "questionnaire"),
+    ("scores", "levels"),
+    ("scores", "nonresponse"),
 }
 MOST_LINES = 350
 MADE_UP = {"/home/jane"}  # nobody's: a test sees to it that a path like this never reaches a page

@@ -69,7 +69,6 @@ ROWS = [
     Row("partial", "alone", "ladder", {"model": "adjusted", "measure": "r"}),
     Row("partial_rank", "alone", "ladder", {"model": "adjusted", "measure": "rho"}),
     Row("alpha", "alone", "alpha", {"measure": "alpha"}),
-    Row("net_score", "alone", "net", {"measure": "score", "group": "all"}),
     Row("leavers", "stated alone", "leaving", {"group": "all"}, per=1000),
     Row("ols_hc1", "alone", "model", {"term": "retainability"}),
     Row("pearson_sites", "sites", "ladder", {"model": "crude", "measure": "r"}),
@@ -110,7 +109,7 @@ ROWS = [
         "effect_of_flag_sites", "stated sites", "leaving by plan", {"model": "adjusted", "measure": "per_1000"}, NUMERIC
     ),
 ]
-ELSEWHERE = {"false_discovery", "pearson_sites_99"}  # each has a test of its own
+ELSEWHERE = {"false_discovery", "net_score", "pearson_sites_99"}  # each has a test of its own
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +175,15 @@ def test_interval_of_verdicts(findings: Callable[[str, str], Finding]) -> None:
     record = findings("sites", "ladder").one(model="crude", measure="r")
     low, high = interval_at(record, 0.99) or (None, None)
     agrees("pearson_sites_99", record | {"conf_low": low, "conf_high": high})
+
+
+def test_the_plain_interval_of_a_net_score(findings: Callable[[str, str], Finding]) -> None:
+    """The verb gives R's score and error; the plain normal interval is R's too, though not the verb's."""
+    record = findings("alone", "net").one(measure="score", group="all")
+    half = 1.959963984540054 * record["std_error"]
+    ends = {"conf_low": record["estimate"] - half, "conf_high": record["estimate"] + half}
+    agrees("net_score", record | ends)
+    assert record["conf_low"] > ends["conf_low"] + 1  # three answers were added
 
 
 def test_false_discovery_over_pairs(studies: Callable[[str], Study]) -> None:

@@ -1,0 +1,247 @@
+"""Scores of tables that are meant to break them: the right number, or none and why, never a NaN and never a traceback."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from small_study import study_of
+from test_evidence import assert_sound, words
+
+import cxresearch as cx
+from cxresearch.data.study import Study
+from cxresearch.errors import UsageError
+from cxresearch.evidence import proportions
+from cxresearch.evidence.lab import groups, weighting
+from cxresearch.evidence.tallies import as_score, is_detractor, is_promoter
+
+ANSWERS = ["recommend", "ces", "design_weight"]
+CUSTOMERS = 120
+
+
+def table() -> pd.DataFrame:
+    """A hundred and twenty customers of twelve sites, of whom two thirds answered, and what is known of all of them."""
+    dice = np.random.default_rng(7)
+    n = CUSTOMERS
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(n)],
+            "site_id": [f"s{i % 12}" for i in range(n)],
+            "region": np.array(["north", "south", "west"])[np.arange(n) // 12 % 3],
+            "plan_type": np.array(["prepaid", "postpaid"])[dice.integers(0, 2, n)],
+            "tenure_m": dice.integers(1, 90, n) * 1.0,
+            "answered_at": np.where(np.arange(n) % 3 == 0, None, "2026-10-05"),
+            "recommend": dice.integers(2, 11, n) * 1.0,
+            "ces": dice.integers(1, 8, n) * 1.0,
+            "design_weight": 1 + dice.random(n),
+        }
+    )
+    frame.loc[frame.answered_at.isna(), ANSWERS] = np.nan
+    return frame
+
+
+def opened(folder: Path, frame: pd.DataFrame, *, sites: bool = False) -> Study:
+    """The study of a table: every row a customer of its own, or with its site."""
+    survey = ["customer_id", "answered_at", *ANSWERS]
+    return study_of(
+        folder,
+        panel=frame.drop(columns=survey[1:]),
+        surveys=frame[survey],
+        levels=["customer", "site"] if sites else ["customer"],
+    )
+
+
+def asked(study: Study, weights: str | None = None, of: str = "recommend", **more: Any) -> cx.Finding:
+    """A score by region, weighted."""
+    return cx.score(study, of, by="region", weights=weights, **more)
+
+
+def only(count: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A table in which but so many answered."""
+
+    def change(d: pd.DataFrame) -> pd.DataFrame:
+        silent = d.answered_at.notna().cumsum() > count
+        return d.assign(answered_at=d.answered_at.mask(silent), **{c: d[c].mask(silent) for c in ANSWERS})
+
+    return change
+
+
+HOSTILE: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "as it is": lambda d: d,
+    "nobody answered": only(0),
+    "one answer": only(1),
+    "three answers": only(3),
+    "twelve answers": only(12),
+    "everybody answered": lambda d: table().assign(answered_at="2026-10-05", recommend=7.0, ces=4.0, design_weight=1.0),
+    "all the same answer": lambda d: d.assign(recommend=d.recommend.mask(d.recommend.notna(), 10.0), ces=d.ces.mask(d.ces.notna(), 4.0)),
+    "all the same answer in one region": lambda d: d.assign(ces=d.ces.mask((d.region == "north") & d.ces.notna(), 7.0)),
+    "two answers": lambda d: d.assign(recommend=(d.recommend > 6) * 10.0 + 0 * d.recommend),
+    "one site": lambda d: d.assign(site_id="one"),
+    "one region": lambda d: d.assign(region="north"),
+    "no region known": lambda d: d.assign(region=None),
+    "some regions unknown": lambda d: d.assign(region=d.region.mask(d.tenure_m > 60)),
+    "a region of its own site": lambda d: d.assign(region=np.where(d.site_id == "s0", "island", d.region)),
+    "twenty regions of one": lambda d: d.assign(region=np.where(d.index < 20, d.customer_id, d.region)),
+    "nobody of a region answered": lambda d: d.assign(region=np.where(d.answered_at.isna(), "far", d.region)),
+    "answering foretold": lambda d: d.assign(tenure_m=np.where(d.answered_at.isna(), 1.0, 50.0)),
+    "no weight": lambda d: d.assign(design_weight=0.0),
+    "one weight": lambda d: d.assign(design_weight=np.where(d.customer_id == "c1", 1.0, 0.0)),
+}  # fmt: skip
+
+
+def sound(name: str, sites: bool, questions: list[tuple[str, str]], folder: Path) -> None:
+    """Ask for scores of a hostile table."""
+    study = opened(folder, HOSTILE[name](table()), sites=sites)
+    for of, weights in questions:
+        finding = asked(study, weights, of)
+        assert_sound(finding)
+        weighted = finding.rows(model="weighted", measure="score")
+        assert weighted or "weights" in {c.code for c in finding.caveats}
+
+
+@pytest.mark.parametrize("name, sites", list(zip(HOSTILE, itertools.cycle([True, False]), strict=False)))
+def test_scores_are_sound(name: str, sites: bool, tmp_path: Path) -> None:
+    """A score, split and weighted, gives numbers or says why there are none."""
+    sound(name, sites, [("recommend", "raking"), ("ces", "answering")], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sites", [False, True], ids=["customers", "sites"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_every_score_is_sound(name: str, sites: bool, tmp_path: Path) -> None:
+    """The same of every score, weighted every way."""
+    sound(name, sites, [(of, w) for of in ("recommend", "ces") for w in ("raking", "answering", "design")], tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, weights, why",
+    [
+        ("nobody of a region answered", "raking", "nobody of region far answered; merge that level"),
+        ("answering foretold", "answering", "foretold without error by region, plan_type, tenure_m; leave one out"),
+        ("nobody answered", "raking", "nobody answered"),
+        ("nobody answered", "answering", "nobody answered"),
+        ("no weight", "design", "no answer has a weight above 0"),
+    ],
+)
+def test_weights_that_cannot_be_made(name: str, weights: str, why: str, tmp_path: Path) -> None:
+    """Where no weights can be made the finding has no weighted row, and a caveat says which column and what to do."""
+    finding = asked(opened(tmp_path, HOSTILE[name](table())), weights)
+    assert finding.rows(model="weighted") == []
+    assert why in next(c.text for c in finding.caveats if c.code == "weights")
+
+
+def test_margins_that_disagree(tmp_path: Path) -> None:
+    """Margins that no weights meet together are named; a small level that nobody answered of is not."""
+    frame = table()
+    both = (frame.region == "north") == (frame.plan_type == "prepaid")
+    silent = ~both & (frame.tenure_m > 5)
+    frame = frame.assign(answered_at=frame.answered_at.mask(~both), **{c: frame[c].mask(~both) for c in ANSWERS})
+    frame["plan_type"] = frame.plan_type.mask(silent, "prepaid")
+    finding = asked(opened(tmp_path, frame), "raking", margins=["region", "plan_type"])
+    assert finding.rows(model="weighted") == []
+    assert "the margins of region, plan_type cannot be met together" in words(finding)
+    frame = table().assign(region=lambda d: np.where(d.customer_id == "c0", "islet", d.region))
+    (tmp_path / "small").mkdir()
+    finding = asked(opened(tmp_path / "small", frame), "raking")
+    assert "nobody of a small level of region answered" in words(finding)
+    assert "islet" not in words(finding)
+
+
+def test_rake_by_itself() -> None:
+    """Shares of margins count, not their totals; what cannot be met is NaN, each table by itself."""
+    counts, codes = np.array([[3.0, 0, 2], [3, 4, 1]]), [np.arange(3)]
+    weights = weighting.rake(counts, codes, [np.array([[1.0, 1, 1], [10, 20, 30]])])
+    assert np.isnan(weights[0]).all()
+    np.testing.assert_allclose(weights[1] * counts[1] / 8, [1 / 6, 2 / 6, 3 / 6])
+    diagonal = [np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])]
+    assert np.isnan(weighting.rake(np.array([3.0, 0, 0, 2]), diagonal, [np.array([1.0, 1]), np.array([1.0, 2])])).all()
+    # a level that nobody is of weighs nothing, and asks for nothing
+    np.testing.assert_allclose(weighting.rake(counts[1], codes, [np.array([1.0, 1, 0])])[2], 0)
+    assert math.isnan(weighting.mean_error(np.ones(1), np.ones(1), np.ones(1), np.ones(1)))
+
+
+def test_weights_are_asked_for_by_name(tmp_path: Path) -> None:
+    """Other words are refused, columns that are lacking are named, and without the silent nothing is weighted."""
+    study = opened(tmp_path, table())
+    with pytest.raises(UsageError, match="no weights 'rakes'; they are raking, answering, design"):
+        asked(study, "rakes")
+    assert "no panel.age_band" in words(asked(study, "raking", margins=["age_band"]))
+    (tmp_path / "told").mkdir()
+    frame = table().dropna(subset=["recommend"])
+    told = study_of(
+        tmp_path / "told",
+        panel=frame[["customer_id", "region"]],
+        surveys=frame[["customer_id", "recommend"]],
+    )
+    finding = asked(told, "raking")
+    assert "who was invited and silent is not recorded" in words(finding)
+    assert {r["model"] for r in finding.rows()} == {"answered", "between"}
+
+
+def test_all_the_same_answer(tmp_path: Path) -> None:
+    """A mean of equal answers has no interval and says why; a net score still has a width."""
+    study = opened(tmp_path, HOSTILE["all the same answer"](table()))
+    mean, net = asked(study, of="ces"), asked(study)
+    now = {"model": "answered", "measure": "score", "group": "all"}
+    assert (mean.one(**now)["estimate"], mean.one(**now)["conf_low"]) == (4.0, None)
+    assert "no-variation" in {c.code for c in mean.caveats}
+    n = net.one(**now)["n"]
+    up, down = (n + 0.75) / (n + 3), 0.75 / (n + 3)  # three answers added: ¾, 1½, ¾
+    half = stats.norm.ppf(0.975) * math.sqrt((up + down - (up - down) ** 2) / (n + 3))
+    assert net.one(**now)["conf_low"] == pytest.approx(100 * (up - down - half))
+    assert net.one(**now)["conf_high"] == 100.0
+    assert not net.rows(model="all_customers")  # nothing to tilt: only the bounds say what the silent could do
+    assert net.one(model="bounds", term="all silent lowest")["estimate"] == pytest.approx(100 * (80 - 40) / 120)
+
+
+def test_promoters_and_detractors() -> None:
+    """9 is a promoter and 8 is none; 6 is a detractor and 7 is none."""
+    assert (is_promoter(9), is_promoter(8), is_detractor(6), is_detractor(7)) == (True, False, True, False)
+    np.testing.assert_array_equal(as_score("recommend", np.array([0.0, 6, 7, 8, 9, 10])), [-100, -100, 0, 0, 100, 100])
+
+
+def test_a_net_score_covers_what_it_says() -> None:
+    """From 10 answers on the interval of the verb holds the truth in 92 to 99.9 % of all samples; the plain one does not."""
+    for n in (10, 25):
+        grid = [(i, j) for i in range(n + 1) for j in range(n + 1 - i)]
+        for p, d in ((0.45, 0.2), (0.2, 0.4), (0.6, 0.05), (0.9, 0.02), (0.1, 0.1), (0.02, 0.9)):
+            chance = stats.multinomial.pmf([(i, j, n - i - j) for i, j in grid], n, [p, d, 1 - p - d])
+            covered = {}
+            for method in ("add-three", "score", "wald"):
+                found = [proportions.net_score(i, j, n, method) for i, j in grid]  # type: ignore[arg-type]
+                inside = [(x.conf_low or 0) <= p - d <= (x.conf_high or 0) for x in found]
+                covered[method] = float(chance @ np.array(inside))
+            assert 0.92 <= covered["add-three"] <= 0.999, (n, p, d)
+            assert 0.93 <= covered["score"] <= 0.999, (n, p, d)
+            if p == 0.9 and n == 10:
+                assert covered["wald"] < 0.7
+
+
+def test_pure_functions_at_their_ends() -> None:
+    """Groups of one, without variance or without events have no interval instead of a wrong one."""
+    still, one = groups.Group(3, 1.0, 0.0), groups.Group(1, 2.0, math.nan)
+    assert groups.welch(still, still).conf_low is None
+    assert groups.hedges_g(still, still).estimate is None
+    assert groups.between([still, groups.Group(3, 2.0, 0.0)], groups.one_way([still, still])).estimate == 1.0
+    assert groups.between([one, groups.Group(9, 1.0, 1.0)], groups.one_way([one, still])).conf_low is None
+    assert groups.crosstab(np.array([[5, 0], [7, 0]])) is None
+    even = groups.crosstab(np.array([[5, 5], [5, 5]]))
+    assert even is not None
+    assert (even.v.estimate, even.v.conf_low) == (0.0, None)
+    assert groups.shares_compared((0, 0), (10, 10)) is None
+    none = groups.shares_compared((0, 4), (10, 10))
+    assert none is not None
+    assert none["difference"].conf_low < -0.4 < none["difference"].conf_high
+    assert proportions.share(0, 0).estimate is None
+    assert proportions.net_score(0, 0, 0).estimate is None
+    assert math.isnan(groups.wald_test(np.array([1.0, 2.0, 3.0]), np.ones((2, 3))).p_value)
+    for n, m, d in ((2, 2, 1e4), (2, 1e6, -3.0), (1e6, 1e6, 0.0)):
+        g = groups.hedges_g(groups.Group(n, d, 1.0), groups.Group(m, 0.0, 1.0))
+        assert (g.conf_low or 0.0) < (g.estimate or 0.0) < (g.conf_high or 0.0) or d == 0.0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cxresearch.data.study import Study as Study
     from cxresearch.evidence.churn import explain_churn as explain_churn
     from cxresearch.evidence.correlation import relate as relate
+    from cxresearch.evidence.foresight import foretell_churn as foretell_churn
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
     from cxresearch.evidence.leavers import churn_rate as churn_rate
     from cxresearch.evidence.leavers import leavers_by_level as leavers_by_level
@@ -36,6 +37,7 @@ _HOMES = {
     "churn_rate": "cxresearch.evidence.leavers",
     "explain_churn": "cxresearch.evidence.churn",
     "fit": "cxresearch.evidence.models",
+    "foretell_churn": "cxresearch.evidence.foresight",
     "judge": "cxresearch.claims",
     "leavers_by_level": "cxresearch.evidence.leavers",
     "open_ledger": "cxresearch.report.ledger",

@@ -79,6 +79,8 @@ MEASURES: dict[str, Measure] = {
         Measure("brier", "Brier score", 4),
         Measure("calibration", "calibration", 2),
         Measure("log_loss", "log loss", 4),
+        Measure("log_loss_difference", "log loss saved", 2),
+        Measure("brier_scaled", "Brier score against the plain rate's, 1 is best", 3),
         Measure("effect_size", "standardised difference", 2),
     )
 }
@@ -97,6 +99,10 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "answered": "those who answered",
     "silent": "the silent",
     "change": "change",
+    "penalised": "penalised (Firth)",
+    "foretold": "foretold",
+    "observed": "observed",
+    "alone": "alone",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 

@@ -61,6 +61,7 @@ class Study:
         self.period, self.segment, self.window = period, segment, window
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
+        self.churn_rate = mapping.churn_rate
         self._engine, self._sources = engine, sources
         self._many: bool | None = None
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
@@ -255,7 +256,9 @@ class Study:
             found.append(
                 Caveat(
                     "enriched",
-                    "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold",
+                    "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold"
+                    if self.churn_rate is None
+                    else f"leavers are over-represented in this table: leavers per 1,000 are corrected to the stated {1000 * self.churn_rate:g}; other numbers of leaving are the table's",
                 )
             )
         codes = [checks.codes_text(source.file, source.outside) for source in self._sources.values() if source.outside]

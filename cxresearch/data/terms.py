@@ -169,6 +169,8 @@ def _panel() -> list[Term]:
         Term("churned", "panel", "leaving by the next period", "flag", role="churn"),
         Term("churn_type", "panel", "kind of leaving", "category"),
         Term("churn_destination", "panel", "rival left to", "category"),
+        Term("notice_date", "panel", "notice given at", "time"),
+        Term("retention_call", "panel", "call of the retention desk", "flag"),
         Term("competitor_exposure", "panel", "exposure to rivals", unit="share", low=0, high=1),
     ]
 
@@ -238,6 +240,8 @@ TERMS: Mapping[tuple[str, str], Term] = MappingProxyType(_register())
 TABLES: tuple[str, ...] = ("panel", "surveys", "interactions")
 KEYS = ("customer_id", "period")
 BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reversed(list(TERMS.values()))})
+# written down when a customer leaves, or because one does: they foretell nothing
+AFTER_LEAVING = ("churned", "churn_type", "churn_destination", "notice_date", "retention_call")
 ROLES: tuple[str, ...] = (
     "satisfaction",
     "quality",

@@ -78,9 +78,7 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     )
 
 
-def _scored(
-    y: Array, design: Array, offset: Array | float, beta: Array, link: Link, steps: int
-) -> tuple[Array, bool]:
+def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link, steps: int) -> tuple[Array, bool]:
     """Fisher's scoring from a start, a step that loses likelihood halved: coefficients, and whether they came to rest."""
     reached = log_likelihood(link, y, offset + design @ beta)
     for _ in range(steps):

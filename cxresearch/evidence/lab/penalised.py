@@ -76,7 +76,8 @@ def penalised_interval(y: Array, x: Array, column: int, *, level: float = infere
     fit = fit_penalised(y, x)
     if not fit.converged:
         return inference.NOTHING
-    start, scale = np.linalg.solve(back, fit.coefficients), float(back[k, k])
+    start = np.asarray(np.linalg.solve(back, fit.coefficients), dtype=float)
+    scale = float(back[k, k])
     error = math.sqrt(float(fit.covariance[k, k]))
 
     def worse(value: float) -> float:

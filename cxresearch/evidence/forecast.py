@@ -114,9 +114,8 @@ def calibration(y: Array, told: Array, blocks: Blocks) -> tuple[Interval, Interv
     return found[0], found[1]
 
 
-def in_top_tenth(told: Array) -> Array:
-    """How much of each row (n,) belongs to the tenth with the highest forecasts: 1, 0, or a part where forecasts tie."""
-    size = math.ceil(len(told) / 10)
+def in_top(told: Array, size: int) -> Array:
+    """How much of each row (n,) belongs to the `size` highest forecasts: 1, 0, or a part where forecasts tie."""
     cut = np.partition(told, len(told) - size)[len(told) - size]
     above, ties = told > cut, told == cut
     return np.where(above, 1.0, ties * (size - above.sum()) / ties.sum())
@@ -124,12 +123,19 @@ def in_top_tenth(told: Array) -> Array:
 
 def caught_interval(y: Array, told: Array, blocks: Blocks) -> Interval:
     """The share of all leavers that are in the tenth with the highest forecasts, with the jackknife over blocks."""
+    rows, leavers = np.bincount(blocks), np.bincount(blocks, weights=y)
+    deepest = min(
+        len(y), math.ceil(len(y) / 10) + int(rows.max())
+    )  # a lower row is in no tenth, whichever block is out
+    near = told >= np.partition(told, len(y) - deepest)[len(y) - deepest]
+    told, own, of = told[near], y[near], blocks[near]
 
-    def caught(kept: NDArray[np.bool_]) -> float:
-        return float(in_top_tenth(told[kept]) @ y[kept] / y[kept].sum()) if y[kept].any() else math.nan
+    def caught(left: int | None) -> float:
+        kept = of != left if left is not None else np.ones(len(of), dtype=bool)
+        n, events = (total.sum() - (total[left] if left is not None else 0) for total in (rows, leavers))
+        return float(in_top(told[kept], math.ceil(n / 10)) @ own[kept] / events) if events else math.nan
 
-    left_out = np.array([caught(blocks != block) for block in range(int(blocks.max()) + 1)])
-    return inference.jackknife(caught(np.ones(len(y), dtype=bool)), left_out, on="share")
+    return inference.jackknife(caught(None), np.array([caught(b) for b in range(len(rows))]), on="share")
 
 
 def tenths(told: Array) -> Blocks:

@@ -158,7 +158,7 @@ def _rows(study: Study, trial: Trial, blocks: Mapping[str, Sequence[str]]) -> li
     def saved(lost: Array) -> inference.Interval:
         return forecast.ratio_interval(100 * lost, plain, own_blocks)
 
-    per_cent = {"unit": "% of the plain rate's"}
+    per_cent: dict[str, Any] = {"unit": "% of the plain rate's"}
     intercept, slope = forecast.calibration(y, best, own_blocks)
     squares = forecast.brier(y, best)
     scaled = forecast.ratio_interval((y - rate) ** 2 - squares, (y - rate) ** 2, own_blocks)

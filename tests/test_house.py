@@ -31,7 +31,18 @@ FLOORS = {
     "__main__": 8,
 }
 # rooms of numbers that any question may use; so may every room of `lab`
-SHARED_ROOMS = {"moments", "rows", "ranks", "inference", "association", "sampling", "silent", "logistic", "forecast", "enrichment"}
+SHARED_ROOMS = {
+    "moments",
+    "rows",
+    "ranks",
+    "inference",
+    "association",
+    "sampling",
+    "silent",
+    "logistic",
+    "forecast",
+    "enrichment",
+}
 # questions of several rooms, each room read by its own question only
 SAME_QUESTION = {
     ("correlation", "ladder"),

@@ -62,7 +62,7 @@ def foretell_churn(study: Study, among: Sequence[str] | Mapping[str, Sequence[st
 
     Example:
         >>> forecast = cx.foretell_churn(study, {"billing": ["list_price", "tenure_m"], "network": ["call_failures"]})
-        >>> [row["term"] for row in forecast.rows(measure="log_loss_difference")]
+        >>> [row["term"] for row in forecast.rows(measure="log_loss_difference", model="blocks")]
         ['billing', 'network', 'end_to_end']
     """
     blocks = {k: tuple(v) for k, v in among.items()} if isinstance(among, Mapping) else {x: (x,) for x in among}

@@ -19,6 +19,7 @@ SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part 
 SAME = 1e-14  # values that differ relatively by less are one value and a rounding
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 HALVINGS = 10
+RESTS = 1e-6  # a last step below it is rounding or the tail of slow scoring, not the way to infinity
 SCORING_STEPS = 100  # of a link other than the logit: the expected information takes smaller steps
 
 
@@ -91,9 +92,9 @@ def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: L
                 break
             step = step / 2
         beta, reached = beta + step, reached + gained
-        if np.abs(step).max() < 1e-9:
-            return beta, True
-    return beta, False
+        if np.abs(step).max() < 1e-11:
+            break
+    return beta, bool(np.abs(step).max() < RESTS)
 
 
 def _cumulated(told: Array) -> Array:

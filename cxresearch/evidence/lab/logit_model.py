@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -23,44 +22,20 @@ from cxresearch.evidence.logistic import LogitFit, curve, fit_logit, residual_an
 FARTHEST = 128.0  # an end of an interval that lies so many errors out is not finite
 
 
-@dataclass(frozen=True)
-class LogitStatistics:
-    """How well a logistic model fits the rows it was made of; `lr_chi2` is against the constant alone.
+def fit_statistics(fit: LogitFit, y: Array) -> dict[str, float]:
+    """Deviance, information criteria and the usual stand-ins for R² of a fit to y (n,), by name; lr_ is against the constant.
 
     Sources: McFadden (1974); Cox & Snell (1989), page 208; Nagelkerke (1991); Tjur (2009).
     """
-
-    deviance: float
-    null_deviance: float
-    aic: float
-    bic: float
-    mcfadden: float
-    cox_snell: float
-    nagelkerke: float
-    tjur: float
-    lr_chi2: float
-    lr_df: int
-    lr_p: float
-
-
-def fit_statistics(fit: LogitFit, y: Array) -> LogitStatistics:
-    """Deviance, information criteria and the usual stand-ins for R² of a fit to y (n,)."""
     n, k = fit.design.shape
     deviance, null = -2 * fit.log_likelihood, -2 * fit_logit(y, np.empty((n, 0))).log_likelihood
-    cox_snell = 1 - math.exp((deviance - null) / n)
-    return LogitStatistics(
-        deviance=deviance,
-        null_deviance=null,
-        aic=deviance + 2 * k,
-        bic=deviance + k * math.log(n),
-        mcfadden=1 - deviance / null,
-        cox_snell=cox_snell,
-        nagelkerke=cox_snell / (1 - math.exp(-null / n)),
-        tjur=float(fit.fitted[y == 1].mean() - fit.fitted[y == 0].mean()),
-        lr_chi2=null - deviance,
-        lr_df=k - 1,
-        lr_p=float(stats.chi2.sf(null - deviance, k - 1)),
-    )
+    told = {"deviance": deviance, "null_deviance": null, "lr_chi2": null - deviance, "lr_df": k - 1}
+    told |= {"aic": deviance + 2 * k, "bic": deviance + k * math.log(n), "mcfadden": 1 - deviance / null}
+    told["lr_p"] = float(stats.chi2.sf(null - deviance, k - 1))
+    told["cox_snell"] = -math.expm1((deviance - null) / n)
+    told["nagelkerke"] = told["cox_snell"] / -math.expm1(-null / n)
+    told["tjur"] = float(fit.fitted[y == 1].mean() - fit.fitted[y == 0].mean())
+    return told
 
 
 def robust_covariance(fit: LogitFit, y: Array, kind: Literal["HC0", "HC1"] = "HC1") -> Array:

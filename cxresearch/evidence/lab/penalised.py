@@ -2,7 +2,7 @@
 
 For independent rows: the interval by profile of the penalised likelihood takes every row for a customer of its own.
 By hand: statsmodels penalises by ridge and lasso only, which shrink towards zero by a weight that somebody has to choose.
-Witness: tests/witness/logistic.R maximises the likelihood times Jeffreys' prior by optim, a formula written apart.
+Witness: tests/witness/logistic.R maximises the likelihood times Jeffreys' prior by glm on augmented data, a way of its own.
 Delete when: statsmodels has Firth's penalty with profile intervals.
 """
 

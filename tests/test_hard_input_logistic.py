@@ -77,6 +77,7 @@ VERBS: dict[str, Callable[[Study], Finding]] = {
     "explain": lambda s: cx.explain_churn(s, ["revenue", "prepaid"], given=["margin"]),
     "cloglog": lambda s: cx.explain_churn(s, ["revenue", "prepaid"], given=["margin"], method="cloglog"),
     "penalised": lambda s: cx.explain_churn(s, ["revenue", "prepaid"], given=["margin"], method="penalised"),
+    "foretell by one": lambda s: cx.foretell_churn(s, "revenue"),
     "foretell": lambda s: cx.foretell_churn(s, {"care": ["revenue", "margin"], "plan": ["prepaid"]}),
     "rate": cx.churn_rate,
     "levels": lambda s: cx.leavers_by_level(s, "prepaid"),

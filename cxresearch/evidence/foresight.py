@@ -47,17 +47,18 @@ class Trial(NamedTuple):
         return self.found.of("churned")
 
 
-def foretell_churn(study: Study, among: Sequence[str] | Mapping[str, Sequence[str]]) -> Finding:
+def foretell_churn(study: Study, among: str | Sequence[str] | Mapping[str, Sequence[str]]) -> Finding:
     """How well leaving is foretold by what was known before, and what each block of terms adds.
 
     `among` are terms (or a role), or blocks of terms by name. A logistic model of the earlier periods of the window
     foretells the last ones, which hold a quarter of the leavers; with one period only, each fifth of the clusters is
-    foretold from the others. Rows of model foretold: auc, log_loss, log_loss_difference (what is
-    saved of the log loss of foretelling everybody the plain rate, %), brier, brier_scaled, calibration (terms calibration_intercept, right at 0, and calibration_slope, right at 1),
-    share (top_tenth: of all leavers, those in the tenth with the highest forecasts). Leavers per 1,000 by tenth stand as
-    models foretold and observed. Each block has its auc alone, and log_loss_difference of model blocks: what it saves
-    beside the others; end_to_end is what all add to the first. Intervals hold for the model as learned: DeLong's for areas where
-    every row is one customer, else jackknife over blocks of clusters. Raises UsageError for terms known only after leaving.
+    foretold from the others. Rows of model foretold: auc; log_loss (nats); log_loss_difference (what is saved of the
+    log loss of foretelling everybody the plain rate, %); brier; brier_scaled; calibration (terms calibration_intercept,
+    right at 0, and calibration_slope, right at 1); share (top_tenth: of all leavers, those in the tenth with the
+    highest forecasts). Leavers per 1,000 in each tenth stand as models foretold and observed. Each block has its auc
+    alone, and as model blocks the log_loss_difference it makes beside the others; end_to_end is what all add to the
+    first. Intervals hold for the model as learned: DeLong's for areas where every row is one customer, else jackknife
+    over blocks of clusters. Raises UsageError for terms that are known only after a customer left.
     Sources: Steyerberg (2019), chapter 15; DeLong et al. (1988); Firth (1993) where leaving is separated.
 
     Example:
@@ -65,6 +66,7 @@ def foretell_churn(study: Study, among: Sequence[str] | Mapping[str, Sequence[st
         >>> [row["term"] for row in forecast.rows(measure="log_loss_difference", model="blocks")]
         ['billing', 'network', 'end_to_end']
     """
+    among = (among,) if isinstance(among, str) else among
     blocks = {k: tuple(v) for k, v in among.items()} if isinstance(among, Mapping) else {x: (x,) for x in among}
     terms = tuple(dict.fromkeys(x for block in blocks.values() for x in block))
     forecast.refuse_afterwards(study, terms)
@@ -120,11 +122,8 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
         x = np.nan_to_num((x - x.mean(0)) / x.std(0))
     place = {name: i for i, name in enumerate(terms)}
     sets = {"all": tuple(terms)} | {f"only {b}": tuple(block) for b, block in blocks.items()}
-    sets |= (
-        {f"not {b}": tuple(t for t in terms if t not in block) for b, block in blocks.items()}
-        if len(blocks) > 1
-        else {}
-    )
+    if len(blocks) > 1:
+        sets |= {f"not {b}": tuple(t for t in terms if t not in block) for b, block in blocks.items()}
     told, separated = {}, False
     for name, chosen in sets.items():
         values, told[name] = x[:, [place[t] for t in chosen]], np.empty(len(y))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cxresearch.evidence.comparison import compare as compare
     from cxresearch.evidence.correlation import relate as relate
     from cxresearch.evidence.dimensions import factors as factors
+    from cxresearch.evidence.foresight import foretell_churn as foretell_churn
     from cxresearch.evidence.importance import rank_drivers as rank_drivers
     from cxresearch.evidence.leavers import churn_rate as churn_rate
     from cxresearch.evidence.leavers import leavers_by_level as leavers_by_level
@@ -45,6 +46,7 @@ _HOMES = {
     "explain_churn": "cxresearch.evidence.churn",
     "factors": "cxresearch.evidence.dimensions",
     "fit": "cxresearch.evidence.models",
+    "foretell_churn": "cxresearch.evidence.foresight",
     "judge": "cxresearch.claims",
     "leavers_by_level": "cxresearch.evidence.leavers",
     "mediate": "cxresearch.evidence.mediation",

@@ -96,6 +96,8 @@ MEASURES: dict[str, Measure] = {
         Measure("brier", "Brier score", 4),
         Measure("calibration", "calibration", 2),
         Measure("log_loss", "log loss", 4),
+        Measure("log_loss_difference", "log loss saved", 2),
+        Measure("brier_scaled", "Brier score against the plain rate's, 1 is best", 3),
         Measure("effect_size", "standardised difference", 2),
         Measure("eta2", "share of variance between levels", 3),
         Measure("cramers_v", "Cramér's V", 2),
@@ -146,6 +148,10 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "one_factor": "one factor alone",
     "ordered": "ordered answers",
     "geometric": "geometric means",
+    "penalised": "penalised (Firth)",
+    "foretold": "foretold",
+    "seen": "seen",
+    "alone": "alone",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 

@@ -35,6 +35,7 @@ SHARED_ROOMS = {
     "blocks",
     "held",
     "sums",
+    "passes",
     "moments",
     "rows",
     "ranks",
@@ -48,6 +49,8 @@ SHARED_ROOMS = {
     "ranking",
     "proportions",
     "tallies",
+    "forecast",
+    "enrichment",
 }
 # questions of several rooms, each room read by its own question only
 SAME_QUESTION = {

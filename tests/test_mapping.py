@@ -56,14 +56,6 @@ SHAPES = {
     "min_cell": ('name = "own"\nmin_cell = 9', "own.toml: min_cell is 9; a study may only raise it above 10"),
     "min_cell is true": ('name = "own"\nmin_cell = true', "own.toml: min_cell is True; it must be a whole number"),
     "enriched": ('name = "own"\nenriched = "yes"', "own.toml: enriched is 'yes'; it must be true or false"),
-    "prior": (
-        'name = "own"\nenriched = true\nprior = 1.5\n[tables.panel]\nfile = "x"',
-        "own.toml: prior is 1.5; it must lie between 0 and 1, beside enriched = true",
-    ),
-    "prior alone": (
-        'name = "own"\nprior = 0.02\n[tables.panel]\nfile = "x"',
-        "own.toml: prior is 0.02; it must lie between 0 and 1, beside enriched = true",
-    ),
     "period": (
         'name = "own"\n[tables.panel]\nfile = "x"\nperiod = "2026-13"',
         "own.toml [tables.panel]: period is '2026-13'; write it as 2026-10",

@@ -213,8 +213,8 @@ def test_enriched_tables_have_other_rates_and_the_same_odds(folder: Folder) -> N
     study = cx.open_study(str(folder("enriched") / "study.toml"))
     whole = generate(PRESETS["enriched"], 1, 2_000, 13, 30, "2026-10")
     assert study.enriched
-    assert study.prior == pytest.approx(float(whole.panel["churned"].mean()), abs=1e-5)
-    assert known["churned"].mean() > 6 * study.prior
+    assert study.churn_rate == pytest.approx(float(whole.panel["churned"].mean()), abs=1e-5)
+    assert known["churned"].mean() > 6 * study.churn_rate
     rows = Operator(known, pd.DataFrame(), np.array([]))
     assert log_odds(rows, "tenure_m") == pytest.approx(log_odds(whole, "tenure_m"), abs=0.01)
 

@@ -148,7 +148,7 @@ TRAPS = (
         naive="",
         right="explain_churn|churned|call_failures|adjusted|odds_ratio",
         truth=None,
-        guard="rates are those of the table unless weighted to `prior` of the study file; odds ratios hold",
+        guard="rates are those of the table unless weighted to `churn_rate` of the study file; odds ratios hold",
         caveat="enriched",
     ),
     Trap(

@@ -84,7 +84,7 @@ class Mapping:
     currency: str = ""
     min_cell: int = MIN_CELL
     enriched: bool = False
-    prior: float | None = None  # true share of leavers in a month, where they are over-represented
+    churn_rate: float | None = None
     simulated: bool = False
     source: str = ""
     simulate: MappingType[str, Any] | None = None
@@ -162,7 +162,7 @@ def load(path: Path) -> Mapping:
             "currency": str,
             "min_cell": int,
             "enriched": bool,
-            "prior": float,
+            "churn_rate": (int, float),
             "simulated": bool,
             "source": str,
             "simulate": dict,
@@ -179,9 +179,6 @@ def load(path: Path) -> Mapping:
     min_cell = read.get("min_cell", MIN_CELL)
     if min_cell < MIN_CELL:
         raise UsageError(f"{path.name}: min_cell is {min_cell}; a study may only raise it above {MIN_CELL}")
-    prior = read.get("prior")
-    if prior is not None and not (read.get("enriched") and 0 < prior < 1):
-        raise UsageError(f"{path.name}: prior is {prior}; it must lie between 0 and 1, beside enriched = true")
     tables = read.required("tables")
     if not {"panel", "surveys"} & set(tables):
         raise UsageError(f"{path.name}: needs [tables.panel] or [tables.surveys], or both")
@@ -195,11 +192,25 @@ def load(path: Path) -> Mapping:
         currency=read.get("currency", ""),
         min_cell=min_cell,
         enriched=read.get("enriched", False),
-        prior=prior,
+        churn_rate=_churn_rate(read, path.name),
         simulated=read.get("simulated", False) or "simulate" in data,
         source=read.get("source", ""),
         simulate=_simulate(data["simulate"], path.name) if "simulate" in data else None,
     )
+
+
+def _churn_rate(read: _Reader, where: str) -> float | None:
+    """The share of all customers who leave by the next period, stated where the table holds too many leavers."""
+    rate = read.get("churn_rate")
+    if rate is None:
+        return None
+    if not read.get("enriched"):
+        raise UsageError(
+            f"{where}: churn_rate is the true rate where leavers are over-represented; add enriched = true, or leave it out"
+        )
+    if not 0 < rate < 1:
+        raise UsageError(f"{where}: churn_rate is {rate}; it must be a share between 0 and 1, as 0.02 for 2 % a month")
+    return float(rate)
 
 
 def _folder(text: str, path: Path) -> Path:

@@ -64,7 +64,7 @@ class Study:
         self.period, self.segment, self.window = period, segment, window
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
-        self.prior = mapping.prior
+        self.churn_rate = mapping.churn_rate
         self._engine = engine
         self._sources = {name: source for name, source in sources.items() if name not in EVENT_KEYS}
         self._events = {name: source for name, source in sources.items() if name in EVENT_KEYS}
@@ -298,7 +298,9 @@ class Study:
             found.append(
                 Caveat(
                     "enriched",
-                    "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold",
+                    "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold"
+                    if self.churn_rate is None
+                    else f"leavers are over-represented in this table: leavers per 1,000 are corrected to the stated {1000 * self.churn_rate:g}; other numbers of leaving are the table's",
                 )
             )
         codes = [checks.codes_text(source.file, source.outside) for source in self._sources.values() if source.outside]

@@ -250,6 +250,8 @@ TERMS: Mapping[tuple[str, str], Term] = MappingProxyType(_register())
 TABLES: tuple[str, ...] = ("panel", "surveys", *EVENT_KEYS)
 KEYS = ("customer_id", "period")
 BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reversed(list(TERMS.values()))})
+# written down when a customer leaves, or because one does: they foretell nothing
+AFTER_LEAVING = ("churned", *(t.name for t in BY_NAME.values() if t.role == "after"))
 ROLES: tuple[str, ...] = (
     "satisfaction",
     "quality",

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cxresearch.data.study import Study
+from cxresearch.data.terms import Term
+from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling
+from cxresearch.evidence.enrichment import UNKNOWN_RATE, true_odds
+from cxresearch.evidence.forecast import leakage, refuse_afterwards
 from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.lab.penalised import penalised_interval
 from cxresearch.evidence.leavers import leavers_by_answer
 from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out, varies
-from cxresearch.evidence.rows import Rows, rows
+from cxresearch.evidence.passes import Passed, fit_in_passes
+from cxresearch.evidence.rows import CAP, Rows, rows
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import TOO_FEW, row
@@ -21,9 +27,21 @@ from cxresearch.table import TOO_FEW, row
 FEW_EVENTS = 20
 EVENTS_A_TERM = 10  # with fewer leavers for each term of a model its interval is too narrow: Peduzzi et al. (1996)
 LEVELS_SHOWN = 11
+METHODS = ("logit", "cloglog", "penalised")
+NUMBERS = ("estimate", "std_error", "df", "conf_low", "conf_high", "p_value")
+ENRICHED_HAZARD = (
+    "hazards of panel.churned in an enriched table are not the operator's; method='logit' gives odds ratios that are"
+)
+RATIO = {"logit": "odds_ratio", "cloglog": "hazard_ratio", "penalised": "odds_ratio"}
 
 
-def explain_churn(study: Study, among: str | Sequence[str], *, given: Sequence[str] | None = None) -> Finding:
+def explain_churn(
+    study: Study,
+    among: str | Sequence[str],
+    *,
+    given: Sequence[str] | None = None,
+    method: Literal["logit", "cloglog", "penalised"] = "logit",
+) -> Finding:
     """How the share of customers who leave by the next period differs with each of several terms.
 
     `among` are terms or a role, each asked by itself; `given` is held fixed in the adjusted rows (default: usage,
@@ -32,25 +50,42 @@ def explain_churn(study: Study, among: str | Sequence[str], *, given: Sequence[s
     yes against no), and odds_ratio, both crude and adjusted; with a term of the survey, leavers per 1,000 among those
     who answered and among the silent stand beside it. Errors are clustered on the coarsest declared level, t with
     G - 1 degrees of freedom. Separation and too few leavers are *not estimable*.
-    Sources: Singer & Willett (1993); Allison (1982); Cameron & Miller (2015).
+    `method` cloglog gives hazard_ratio in place of odds_ratio; penalised adds, where leaving is separated or leavers
+    are few, an odds_ratio of model `penalised` by Firth's likelihood: no verdict rests on it, and it has a (profile)
+    interval only where every row is one customer. In an enriched study per_1000 is corrected to its `churn_rate`. Raises
+    UsageError for terms that are known only after a customer left, and for categories.
+    Sources: Singer & Willett (1993); Allison (1982); Cameron & Miller (2015); Firth (1993); King & Zeng (2001).
+
+    Example:
+        >>> plans = cx.explain_churn(study, "prepaid", given=["list_price", "tenure_m"])
+        >>> [row["model"] for row in plans.rows(measure="per_1000")]
+        ['crude', 'adjusted']
+        >>> plans.answer
+        'More leavers with prepaid plan against none, ...'
     """
+    if method not in METHODS:
+        raise UsageError(f"no method {method!r}; it is one of {', '.join(METHODS)}")
     terms = (among,) if isinstance(among, str) else tuple(among)
     labels = [study.term(x).label for x in terms]
+    refuse_afterwards(study, [*terms, *(given or ())])
     question = f"How does the share of leavers differ with {', '.join(labels) or 'what customers met'}?"
     lacking = (*study.missing("churned", *terms), *sampling.empty_roles(among))
     if lacking or not terms:
         return sampling.nothing(study, "explain_churn", question, lacking)
     table: list[dict[str, Any]] = []
     caveats: list[Caveat] = []
-    seen: list[Rows] = []
+    seen: list[Rows | Passed] = []
     for term in terms:
         held = tuple(c for c in (study.controls if given is None else given) if c != term and study.has(c))
         for model, controls in (("crude", ()), ("adjusted", held)):
             if model == "crude" or controls:
-                made, doubts, found = _term_rows(study, term, controls, model)
+                made, doubts, found = _term_rows(study, term, controls, model, method)
                 table += made
                 caveats += doubts
                 seen.append(found)
+        # where the plain fit stands there is nothing to cure
+        if method == "penalised" and (table[-1]["estimate"] is None or table[-1]["effect_label"]):
+            table.append(_penalised_row(study, term, held))
     if study.knows_silent and any(study.on_survey([term]) for term in terms):
         table += leavers_by_answer(study)
         caveats.append(
@@ -65,13 +100,15 @@ def explain_churn(study: Study, among: str | Sequence[str], *, given: Sequence[s
 
 
 def _term_rows(
-    study: Study, term: str, held: Sequence[str], model: str
-) -> tuple[list[dict[str, Any]], list[Caveat], Rows]:
+    study: Study, term: str, held: Sequence[str], model: str, method: str
+) -> tuple[list[dict[str, Any]], list[Caveat], Rows | Passed]:
     definition = study.term(term)
     columns = ["churned", term, *held]
+    if study.most_rows > CAP and method == "logit" and not study.enriched:
+        return _large_rows(study, definition, columns, model)
     found = rows(study, study.rows(columns), columns)
     y, x = found.of("churned"), found.values[:, 1:]
-    events = int(y.sum())
+    events, ratio = int(y.sum()), RATIO[method]
     base: dict[str, Any] = {
         "outcome": "churned",
         "term": term,
@@ -84,22 +121,32 @@ def _term_rows(
     reason = _not_estimable(study, y, x, events)
     if reason is not None:
         doubts = [Caveat(*reason)]
-        return [row(measure=m, effect_label=reason[1], **base) for m in ("per_1000", "odds_ratio")], doubts, found
-    fit = fit_logit(y, x)
+        return [row(measure=m, effect_label=reason[1], **base) for m in ("per_1000", ratio)], doubts, found
+    fit = fit_logit(y, x, link="cloglog" if method == "cloglog" else "logit")
+    doubts = leakage({definition.label: x[:, 0]}, y) if model == "crude" else []
     if not fit.converged:
         told = _separation(study, term, y, x[:, 0])
         return (
-            [row(measure=m, effect_label=told, **base) for m in ("per_1000", "odds_ratio")],
-            [Caveat("separated", told)],
+            [row(measure=m, effect_label=told, **base) for m in ("per_1000", ratio)],
+            [*doubts, Caveat("separated", f"{told}; method='penalised' gives a finite odds ratio to look at")],
             found,
         )
     step = definition.step
-    estimate, each, gradient = average_difference(fit, 0, step, definition.kind == "flag")
-    without = leave_one_out(fit, y, found.blocks)
-    effects = average_without(each, gradient, without - fit.coefficients, found.blocks)
-    per_1000 = inference.jackknife(1000 * estimate, 1000 * effects)
-    log_odds = inference.jackknife(step * fit.coefficients[1], step * without[:, 1])
-    doubts = [sampling.few_clusters(study, found.cluster_count)] if found.cluster_count < sampling.FEW_CLUSTERS else []
+    odds = true_odds(study)
+    weights = np.where(y == 1, odds or 1.0, 1.0)  # each leaver stands for fewer customers where they are over-sampled
+    estimate, each, gradient = average_difference(
+        fit, 0, step, definition.kind == "flag", shift=float(np.log(odds or 1.0)), weights=weights
+    )
+    left, each_without = found.members, []
+    for part in left.of_row:
+        without = leave_one_out(fit, y, part)
+        moved = average_without(each, gradient, without - fit.coefficients, part, weights)
+        each_without.append(np.column_stack([1000 * moved, step * without[:, 1]]))
+    effects, slopes = np.concatenate(each_without).T
+    per_1000 = inference.jackknife(1000 * estimate, effects, blocks=left.blocks)
+    log_odds = inference.jackknife(step * fit.coefficients[1], slopes, blocks=left.blocks)
+    if found.cluster_count < sampling.FEW_CLUSTERS:
+        doubts.append(sampling.few_clusters(study, found.cluster_count))
     if events < EVENTS_A_TERM * x.shape[1]:
         base["effect_label"] = f"{TOO_FEW} leavers to judge by: {events} for a model of {x.shape[1]} terms"
         doubts.append(
@@ -109,10 +156,74 @@ def _term_rows(
             )
         )
     made = [
+        row(
+            measure="per_1000",
+            **({"effect_label": UNKNOWN_RATE if odds is None else None} | base),
+            **per_1000.numbers(),
+        ),
+        row(measure=ratio, **base, **_odds(log_odds).numbers()),
+    ]
+    if method == "cloglog" and study.enriched:  # only odds ratios are the same in a table that over-samples leavers
+        made = [r | dict.fromkeys(NUMBERS) | {"effect_label": ENRICHED_HAZARD} for r in made]
+    return made, doubts, found
+
+
+def _large_rows(
+    study: Study, term: Term, columns: list[str], model: str
+) -> tuple[list[dict[str, Any]], list[Caveat], Passed]:
+    """The same rows for a table too large to be fetched: the fit is made where it lies."""
+    found = fit_in_passes(study, study.rows(columns), columns, step=term.step, flag=term.kind == "flag")
+    base: dict[str, Any] = {
+        "outcome": "churned",
+        "term": term.name,
+        "model": model,
+        "n": found.n,
+        "unit": term.step_label,
+    }
+    base |= {"events": found.events, "clusters": found.cluster_count}
+    why = None if found.converged else "leaving is separated, or too few left or stayed. A slope does not exist"
+    if why is not None:
+        return (
+            [row(measure=x, effect_label=why, **base) for x in ("per_1000", "odds_ratio")],
+            [Caveat("separated", why)],
+            found,
+        )
+    few = found.cluster_count < sampling.FEW_CLUSTERS
+    doubts = [sampling.few_clusters(study, found.cluster_count)] if few else []
+    per_1000 = inference.jackknife(1000 * found.effect, 1000 * found.effect_left_out, blocks=found.parts)
+    log_odds = inference.jackknife(
+        term.step * found.coefficients[1], term.step * found.left_out[:, 1], blocks=found.parts
+    )
+    made = [
         row(measure="per_1000", **base, **per_1000.numbers()),
         row(measure="odds_ratio", **base, **_odds(log_odds).numbers()),
     ]
     return made, doubts, found
+
+
+def _penalised_row(study: Study, term: str, held: Sequence[str]) -> dict[str, Any]:
+    """The odds ratio by Firth's likelihood, held terms fixed, labelled so that no verdict rests on it."""
+    columns, step = ["churned", term, *held], study.term(term).step
+    found = rows(study, study.rows(columns), columns)
+    y, x = found.of("churned"), found.values[:, 1:]
+    base: dict[str, Any] = {"outcome": "churned", "term": term, "model": "penalised", "measure": "odds_ratio"}
+    base |= {"n": found.n, "events": int(y.sum()), "clusters": found.cluster_count, "unit": study.term(term).step_label}
+    if found.n < study.min_cell or not 0 < y.sum() < found.n or not varies(x)[0]:
+        return row(
+            **base, effect_label="nobody or everybody left, the term is the same in all rows, or there are too few"
+        )
+    got = penalised_interval(y, x, 0)
+    if got.estimate is None:
+        return row(**base, effect_label="the penalised likelihood has no maximum")
+    ends = (got.conf_low, got.conf_high) if found.independent else (None, None)
+    kind = "profile interval of the penalised likelihood" if found.independent else "no interval: rows are clustered"
+    low, high = (None if end is None else step * end for end in ends)
+    log_odds = Interval(step * got.estimate, None, None, low, high, got.p_value if found.independent else None)
+    return row(
+        **base,
+        **_odds(log_odds).numbers(),
+        effect_label=f"{TOO_FEW} leavers or stayers to judge by without a penalty; {kind}",
+    )
 
 
 def _odds(log_odds: Interval) -> Interval:
@@ -162,7 +273,7 @@ def _finding(
     terms: Sequence[str],
     table: list[dict[str, Any]],
     caveats: list[Caveat],
-    seen: list[Rows],
+    seen: list[Rows | Passed],
     given: Sequence[str] | None,
 ) -> Finding:
     controls = [study.term(c).label for c in (study.controls if given is None else given) if study.has(c)]
@@ -194,7 +305,9 @@ def _answer(study: Study, terms: Sequence[str], finding: Finding, given: Sequenc
         records = {r["model"]: r for r in finding.rows(term=term, measure="per_1000")}
         best = records.get("adjusted", records["crude"])
         if best["estimate"] is None:
-            told.append(f"For {label} no slope is estimable: {best['effect_label']}")
+            firth = next((r for r in finding.rows(term=term, model="penalised") if r["estimate"] is not None), None)
+            more = f"; penalised (Firth) odds ratio {written(firth)}, not to be judged by" if firth else ""
+            told.append(f"For {label} no slope is estimable: {best['effect_label']}{more}")
             titles.append(f"{_cap(label)}: no slope is estimable")
             continue
         held = f"at the same {_held(study, term, given)}" if best["model"] == "adjusted" else "crude"

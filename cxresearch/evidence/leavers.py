@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -10,9 +11,9 @@ import numpy as np
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
-from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.enrichment import per_1000, true_odds
 from cxresearch.evidence.rows import Rows, rows
-from cxresearch.finding import Finding, written
+from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
 
@@ -26,7 +27,7 @@ def leavers_by_answer(study: Study) -> list[dict[str, Any]]:
     if table is None:
         return []
     found = rows(study, table, ["churned", "answered"])
-    made = []
+    made, odds = [], true_odds(study)
     for model, flag in (("answered", 1.0), ("silent", 0.0)):
         inside = found.of("answered") == flag
         y = found.of("churned")[inside]
@@ -43,7 +44,7 @@ def leavers_by_answer(study: Study) -> list[dict[str, Any]]:
                 n=len(y),
                 events=int(y.sum()),
                 clusters=groups,
-                **_per_1000(rate),
+                **per_1000(rate, odds),
             )
         )
     return made
@@ -53,7 +54,12 @@ def leavers_by_level(study: Study, term: str) -> Finding:
     """Leavers per 1,000 customers at each level of a term: the plain rates behind any model.
 
     For categories and flags; scores from 0 to 100 are cut into five bands. Wilson intervals where every row is its own cluster, else
-    clustered ones. Levels under min_cell are suppressed.
+    clustered ones. Levels under min_cell are suppressed. In an enriched study rates are corrected to its `churn_rate`.
+
+    Example:
+        >>> plans = cx.leavers_by_level(study, "plan_type")
+        >>> sorted(row["group"] for row in plans.rows())
+        ['plan_type=postpaid', 'plan_type=prepaid']
     """
     question = f"How many leave at each level of {study.term(term).label}?"
     lacking = study.missing("churned", term)
@@ -61,11 +67,11 @@ def leavers_by_level(study: Study, term: str) -> Finding:
         return sampling.nothing(study, "leavers_by_level", question, lacking)
     table = study.rows(["churned", term])
     known = table.filter(table.churned.notnull() & table[term].notnull())
-    made = []
+    made, odds = [], true_odds(study)
     for name, level in _levels(known, term, study.term(term).high == 100):
         found = rows(study, known.filter(level), ["churned"])
         if found.n:
-            made.append(_rate_row(found, found.of("churned"), f"{term}={name}"))
+            made.append(_rate_row(found, found.of("churned"), f"{term}={name}", odds))
     finding = sampling.finding(
         study,
         made,
@@ -75,6 +81,7 @@ def leavers_by_level(study: Study, term: str) -> Finding:
         method="Shares of leavers; 95 % intervals: Wilson where every row is one customer, else clustered.",
         # no total: a suppressed level could be worked out from it
         sample="Rows that have both; their number stands beside each level.",
+        caveats=_few(study, made),
     )
     shown = [r for r in finding.rows() if r["estimate"] is not None]
     if not shown:
@@ -109,18 +116,23 @@ def _levels(table: ir.Table, term: str, index: bool) -> list[tuple[str, ir.Value
 def churn_rate(study: Study) -> Finding:
     """How many customers left of every 1,000, in the last period for which that is known and in those before.
 
-    Rows: per_1000 for all (the last known period) and for each period of the window. Errors are clustered.
+    Rows: per_1000 for all (the last known period) and for each period of the window. Errors are clustered. In
+    an enriched study rates are corrected to its `churn_rate` (prior correction: King & Zeng 2001).
+
+    Example:
+        >>> cx.churn_rate(study).answer
+        'Of every 1,000 customers of ... had left by the next period.'
     """
     question = "How many customers leave a month?"
     lacking = study.missing("churned")
     if lacking:
         return sampling.nothing(study, "churn_rate", question, lacking)
-    made = []
+    made, odds = [], true_odds(study)
     for period in study.periods:
         table = study.rows(["churned"], only=(period,))
         found = rows(study, table, ["churned"])
         if found.n:
-            made.append(_rate_row(found, found.of("churned"), f"period={period}"))
+            made.append(_rate_row(found, found.of("churned"), f"period={period}", odds))
     if made:
         made.insert(0, made[-1] | {"group": "all", "term": made[-1]["group"].removeprefix("period=")})
     finding = sampling.finding(
@@ -131,6 +143,7 @@ def churn_rate(study: Study) -> Finding:
         estimand="leavers by the next period per 1,000 customers",
         method="Shares of customers who are gone in the next period; 95 % intervals clustered, or Wilson where every row is one customer.",
         sample=f"{sampling.told(study, sum(r['n'] for r in made[1:]))} customer-months with a known next period.",
+        caveats=_few(study, made[:1]),
     )
     last = finding.rows(group="all")
     if not last or last[0]["estimate"] is None:
@@ -144,7 +157,7 @@ def churn_rate(study: Study) -> Finding:
     )
 
 
-def _rate_row(found: Rows, y: np.ndarray, group: str) -> dict[str, Any]:
+def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dict[str, Any]:
     share, n = float(y.mean()), len(y)
     error, groups = (None, n) if found.independent else inference.clustered_error(y - share, found.clusters)
     rate = inference.share_interval(share, n, error, None if found.independent else max(groups - 1, 1))
@@ -155,14 +168,12 @@ def _rate_row(found: Rows, y: np.ndarray, group: str) -> dict[str, Any]:
         n=n,
         events=int(y.sum()),
         clusters=found.cluster_count,
-        **_per_1000(rate),
+        **per_1000(rate, odds),
     )
 
 
-def _per_1000(share: Interval) -> dict[str, Any]:
-    """A share as columns of leavers per 1,000."""
-    numbers = share.numbers()
-    return {
-        k: 1000 * v if v is not None and k in ("estimate", "std_error", "conf_low", "conf_high") else v
-        for k, v in numbers.items()
-    }
+def _few(study: Study, made: Sequence[dict[str, Any]]) -> list[Caveat]:
+    """A doubt where one of the rates shown rests on few clusters."""
+    clusters = [r["clusters"] for r in made if r["n"] >= study.min_cell and r["clusters"] < r["n"]]
+    fewest = min(clusters, default=sampling.FEW_CLUSTERS)
+    return [sampling.few_clusters(study, fewest)] if fewest < sampling.FEW_CLUSTERS else []

@@ -7,15 +7,20 @@ because separation must be seen, not reported as convergence. Checked against st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 Array = NDArray[np.float64]
+Link = Literal["logit", "cloglog"]
 SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
 SAME = 1e-14  # values that differ relatively by less are one value and a rounding
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
+HALVINGS = 10
+RESTS = 1e-6  # a last step below it is rounding or the tail of slow scoring, not the way to infinity
+SCORING_STEPS = 100  # of a link other than the logit: the expected information takes smaller steps
 
 
 def varies(x: Array) -> NDArray[np.bool_]:
@@ -27,39 +32,105 @@ def varies(x: Array) -> NDArray[np.bool_]:
 class LogitFit:
     """Coefficients (k,) in own units with the constant first, and fitted shares (n,) of the rows of `design` (n, k).
 
-    `converged` is False where the coefficients still move after 20 Newton steps: separation.
+    `converged` is False where the coefficients still move after 20 Newton steps: separation. `predictor` (n,) is the
+    linear predictor, offset included. `covariance` (k, k) is the inverse of the expected information: the errors of
+    R's glm, which hold where rows are independent.
     """
 
     design: Array
     coefficients: Array
     fitted: Array
     converged: bool
+    predictor: Array
+    covariance: Array
+    log_likelihood: float
+    link: Link = "logit"
 
 
-def fit_logit(y: Array, x: Array) -> LogitFit:
+def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float = 0.0) -> LogitFit:
     """The logistic regression of y (n,) of 0 and 1 on the columns of x (n, k) and a constant.
 
-    Columns are standardised for the arithmetic and given back in own units. A column without variation, or
-    equal to a sum of others, gets the least-norm solution. Source: McCullagh & Nelder (1989), section 4.4.
+    `link` cloglog gives the discrete-time hazard whose exponentiated slopes are hazard ratios; `offset` (n,) is added
+    to what the columns say. Columns are standardised for the arithmetic and given back in own units. A column without
+    variation, or equal to a sum of others, gets the least-norm solution.
+    Sources: McCullagh & Nelder (1989), sections 2.5 and 4.4; Prentice & Gloeckler (1978) for cloglog.
     """
     n = len(y)
-    design, back = _standardised(x)
-    beta = np.zeros(design.shape[1])
+    design, back = standardised(x)
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
-    beta[0] = np.log(share / (1 - share))
-    converged = False
-    for _ in range(STEPS):
-        p = expit(design @ beta)
-        information = design.T @ (design * (p * (1 - p))[:, None])
-        step = np.linalg.lstsq(information, design.T @ (y - p), rcond=1e-12)[0]
-        beta = beta + step
-        if np.abs(step).max() < 1e-9:
-            converged = True
+    start = np.zeros(design.shape[1])
+    start[0] = np.log(share / (1 - share)) - np.mean(offset)
+    beta, converged = _scored(y, design, offset, start, "logit", STEPS)
+    if link == "cloglog" and converged:  # separation is a property of the data: the logit has seen whether there is any
+        start[0] = np.log(-np.log1p(-share)) - np.mean(offset)
+        beta, converged = _scored(y, design, offset, start, link, SCORING_STEPS)
+    told = offset + design @ beta
+    _, weight = residual_and_weight(link, y, told)
+    covariance = np.linalg.pinv(design.T @ (design * weight[:, None]), rcond=1e-12, hermitian=True)
+    return LogitFit(
+        np.column_stack([np.ones(n), x]),
+        back @ beta,
+        curve(link, told)[0],
+        converged,
+        told,
+        back @ covariance @ back.T,
+        log_likelihood(link, y, told),
+        link,
+    )
+
+
+def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link, steps: int) -> tuple[Array, bool]:
+    """Fisher's scoring from a start, a step that loses likelihood halved: coefficients, and whether they came to rest."""
+    reached = log_likelihood(link, y, offset + design @ beta)
+    for _ in range(steps):
+        residual, weight = residual_and_weight(link, y, offset + design @ beta)
+        information = design.T @ (design * weight[:, None])
+        step = np.linalg.lstsq(information, design.T @ residual, rcond=1e-12)[0]
+        for _ in range(HALVINGS):
+            gained = log_likelihood(link, y, offset + design @ (beta + step)) - reached
+            if gained >= -1e-9 * abs(reached):  # a smaller loss is rounding
+                break
+            step = step / 2
+        beta, reached = beta + step, reached + gained
+        if np.abs(step).max() < 1e-11:
             break
-    return LogitFit(np.column_stack([np.ones(n), x]), back @ beta, expit(design @ beta), converged)
+    return beta, bool(np.abs(step).max() < RESTS)
 
 
-def _standardised(x: Array) -> tuple[Array, Array]:
+def _cumulated(told: Array) -> Array:
+    """The cumulated hazard of a cloglog predictor; beyond e⁶ the share is 1 in any arithmetic."""
+    return np.exp(np.minimum(told, 6.0))
+
+
+def curve(link: Link, told: Array) -> tuple[Array, Array, Array]:
+    """Share, its slope and its bend (first and second derivative) at linear predictors."""
+    if link == "logit":
+        p = expit(told)
+        return p, p * (1 - p), p * (1 - p) * (1 - 2 * p)
+    hazard = _cumulated(told)
+    slope = hazard * np.exp(-hazard)
+    return -np.expm1(-hazard), slope, slope * (1 - hazard)
+
+
+def residual_and_weight(link: Link, y: Array, told: Array) -> tuple[Array, Array]:
+    """Each row's score and expected information of its linear predictor."""
+    if link == "logit":
+        p = expit(told)
+        return y - p, p * (1 - p)
+    hazard = _cumulated(told)
+    ratio = hazard / np.expm1(hazard)
+    return y * ratio - (1 - y) * hazard, hazard * ratio
+
+
+def log_likelihood(link: Link, y: Array, told: Array) -> float:
+    """The log-likelihood of 0 and 1 at linear predictors."""
+    if link == "logit":
+        return float((y * told - np.logaddexp(0.0, told)).sum())
+    hazard = _cumulated(told)
+    return float(np.where(y > 0, np.log(-np.expm1(-hazard)), -hazard).sum())
+
+
+def standardised(x: Array) -> tuple[Array, Array]:
     """The design of standardised columns (n, k + 1), constant first, and what takes its coefficients to own units."""
     centre, there = x.mean(0), varies(x)
     scale = np.where(there, x.std(0), 1.0)
@@ -77,8 +148,8 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     is too narrow. Without a cluster in which alone a term varies they do not exist: NaN.
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
-    weight, k = fit.fitted * (1 - fit.fitted), fit.design.shape[1]
-    (z, back), residual = _standardised(fit.design[:, 1:]), y - fit.fitted
+    (z, back), k = standardised(fit.design[:, 1:]), fit.design.shape[1]
+    residual, weight = residual_and_weight(fit.link, y, fit.predictor)
     score = np.column_stack([np.bincount(clusters, weights=z[:, i] * residual) for i in range(k)])
     information = np.empty((len(score), k, k))
     for i in range(k):
@@ -96,32 +167,40 @@ def _rank(information: Array) -> Array:
     return (known > SINGULAR * known[..., -1:]).sum(-1)
 
 
-def average_difference(fit: LogitFit, column: int, step: float, flag: bool) -> tuple[float, Array, Array]:
+def average_difference(
+    fit: LogitFit, column: int, step: float, flag: bool, *, shift: float = 0.0, weights: Array | None = None
+) -> tuple[float, Array, Array]:
     """The average marginal effect of a column for a step of it: estimate, each row's part, gradient by coefficients.
 
     For a number: the derivative averaged over the rows, times the step. For a flag: the average difference of the
-    fitted shares at 1 and at 0. `column` counts from the first column of x. Source: Long & Freese (2014).
+    fitted shares at 1 and at 0. `column` counts from the first column of x. `shift` is added to the constant, and
+    `weights` (n,) count the rows: both for a table in which leavers are over-represented. Source: Long & Freese (2014).
     """
-    k = column + 1
+    k, told = column + 1, fit.predictor + shift
+    counted = np.full(len(told), 1 / len(told)) if weights is None else weights / weights.sum()
     if flag:
-        none, all_ = fit.design.copy(), fit.design.copy()
-        none[:, k], all_[:, k] = 0.0, 1.0
-        p0, p1 = expit(none @ fit.coefficients), expit(all_ @ fit.coefficients)
+        none = told - fit.coefficients[k] * fit.design[:, k]
+        (p0, slope0, _), (p1, slope1, _) = curve(fit.link, none), curve(fit.link, none + fit.coefficients[k])
         each = p1 - p0
-        gradient = (all_ * (p1 * (1 - p1))[:, None] - none * (p0 * (1 - p0))[:, None]).mean(0)
+        gradient = (counted * (slope1 - slope0)) @ fit.design
+        gradient[k] = counted @ slope1
     else:
-        weight = fit.fitted * (1 - fit.fitted)
-        each = step * fit.coefficients[k] * weight
-        gradient = step * fit.coefficients[k] * ((weight * (1 - 2 * fit.fitted))[:, None] * fit.design).mean(0)
-        gradient[k] += step * weight.mean()
-    return float(each.mean()), each, gradient
+        _, slope, bend = curve(fit.link, told)
+        each = step * fit.coefficients[k] * slope
+        gradient = step * fit.coefficients[k] * ((counted * bend) @ fit.design)
+        gradient[k] += step * (counted @ slope)
+    return float(counted @ each), each, gradient
 
 
-def average_without(each: Array, gradient: Array, moved: Array, clusters: NDArray[np.intp]) -> Array:
+def average_without(
+    each: Array, gradient: Array, moved: Array, clusters: NDArray[np.intp], weights: Array | None = None
+) -> Array:
     """An average marginal effect without each cluster (G,): its rows' parts left out, the coefficients moved.
 
     `moved` (G, k) is how far the coefficients move; the effect follows them to first order.
     """
-    size = np.bincount(clusters)
+    counted = np.ones(len(each)) if weights is None else weights
+    size = np.bincount(clusters, weights=counted)
+    parts = np.bincount(clusters, weights=counted * each)
     with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left without the only cluster
-        return (each.sum() - np.bincount(clusters, weights=each)) / (len(each) - size) + moved @ gradient
+        return (parts.sum() - parts) / (size.sum() - size) + moved @ gradient

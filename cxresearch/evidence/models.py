@@ -14,6 +14,10 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.logistic import fit_logit
+from cxresearch.evidence.moments import moments
+from cxresearch.evidence.passes import fit_in_passes
+from cxresearch.evidence.rows import CAP
+from cxresearch.evidence.shares import slopes
 from cxresearch.finding import Finding, written
 from cxresearch.table import row
 
@@ -50,8 +54,9 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     kind = method or ("logistic" if outcome == "churned" else "linear")
     if kind not in KINDS:
         raise UsageError(f"no method {kind!r}; it is one of {', '.join(KINDS)}")
-    cluster = study.cluster()
-    table = study.rows(terms)
+    table, cluster = study.rows(terms), study.cluster()
+    if study.most_rows > CAP and kind != "ordinal" and set(re.split(r"[~+\s]+", formula)) == set(terms):
+        return Fit(None, _of_large(study, formula, outcome, terms, kind))
     columns = list(dict.fromkeys([*terms, *([cluster] if cluster in table.columns else []), "customer_id", "period"]))
     frame = table.select(*columns).order_by(["customer_id", "period"]).to_pyarrow().to_pandas().dropna(subset=terms)
     if len(frame) < study.min_cell or frame[outcome].nunique() < 2:
@@ -69,18 +74,41 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     if clusters < len(frame):
         errors = {"cov_type": "cluster", "cov_kwds": {"groups": codes}, "use_t": True}
     if kind == "ordinal":
-        result, slopes, bse = _ordinal(model, errors)
-        if not np.isfinite([*slopes, *bse]).all():
+        result, params, bse = _ordinal(model, errors)
+        if not np.isfinite([*params, *bse]).all():
             return Fit(
                 None, _not_estimable(study, formula, "a term foretells the order of the outcome nearly without error")
             )
     else:
         result = model.fit(**errors, **({"disp": False} if kind == "logistic" else {}))
-        slopes, bse = (x.drop("Intercept", errors="ignore") for x in (result.params, result.bse))
+        params, bse = (x.drop("Intercept", errors="ignore") for x in (result.params, result.bse))
     asked = int(table.count().to_pyarrow().as_py())
     df = clusters - 1 if clusters < len(frame) else None
-    told = {str(name): inference.wald(float(slopes[name]), float(bse[name]), df) for name in slopes.index}
+    told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
     return Fit(result, _finding(study, formula, outcome, told, len(frame), clusters, kind, asked))
+
+
+def _of_large(study: Study, formula: str, outcome: str, terms: list[str], kind: str) -> Finding:
+    """The finding of a sum of terms over a table too large to be fetched; errors are by jackknife over blocks."""
+    columns = [outcome, *(x for x in terms if x != outcome)]
+    table, told = study.rows(columns), {}
+    if kind == "logistic":
+        fitted = fit_in_passes(study, table, columns)
+        if not fitted.converged:
+            return _not_estimable(study, formula, "leaving is separated, or nobody or everybody left")
+        n, clusters, asked = fitted.n, fitted.cluster_count, fitted.asked
+        for i, name in enumerate(columns[1:], 1):
+            told[name] = inference.jackknife(fitted.coefficients[i], fitted.left_out[:, i], blocks=fitted.parts)
+    else:
+        spread = moments(study, table, columns)
+        among, own = range(1, len(columns)), spread.scale[0] / spread.scale[1:]
+        full, left = (slopes(x, 0, among) * own for x in (spread.full, spread.left_out))
+        if not np.isfinite(full).all():
+            return _not_estimable(study, formula, "a term does not vary or says what others say")
+        n, clusters, asked = spread.n, spread.clusters, spread.rows
+        for i, name in enumerate(columns[1:]):
+            told[name] = inference.jackknife(float(full[i]), left[:, i], blocks=spread.parts)
+    return _finding(study, formula, outcome, told, n, clusters, kind, asked, "by jackknife over blocks of")
 
 
 def _unfit(outcome: pd.Series, kind: str) -> str | None:
@@ -172,7 +200,7 @@ def _terms(formula: str, study: Study) -> tuple[str, list[str]]:
 
 
 def _finding(
-    study: Study, formula: str, outcome: str, told: dict[str, Interval], n: int, clusters: int, kind: str, asked: int
+    study: Study, formula: str, outcome: str, told: dict[str, Interval], n: int, clusters: int, kind: str, asked: int, how: str = ""
 ) -> Finding:  # fmt: skip
     made = []
     for name, found in told.items():
@@ -182,8 +210,11 @@ def _finding(
             ends |= ratio | {"std_error": ratio["estimate"] * (found.std_error or 0.0)}
         measure = "slope" if kind == "linear" else "odds_ratio"
         made.append(row(outcome=outcome, term=name, model="adjusted", measure=measure, n=n, clusters=clusters, **ends))
-    errors = "HC1" if clusters == n else f"clustered on {clusters:,} {sampling.cluster_name(study)}s by the sandwich"
-    jackknife = " (explain_churn's are by jackknife)" if outcome == "churned" else ""
+    cluster = f"{clusters:,} {sampling.cluster_name(study)}s"
+    errors = "HC1" if clusters == n else f"clustered on {cluster} by the sandwich"
+    jackknife = " (explain_churn's are by jackknife)" if outcome == "churned" and not how else ""
+    if how:
+        errors = f"{how} {cluster}"
     what = {"linear": "slope", "logistic": "odds ratio", "ordinal": "odds ratio of a higher value"}[kind]
     return sampling.finding(
         study,
@@ -192,7 +223,7 @@ def _finding(
         question=f"What does the model {formula} say?",
         estimand=f"{what} with the other terms held fixed",
         design="adjusted" if len(made) > 1 else "associational",
-        method=f"{KINDS[kind]} (statsmodels); errors {errors}{jackknife}.",
+        method=f"{KINDS[kind]}{'' if how else ' (statsmodels)'}; errors {errors}{jackknife}.",
         sample=f"{n:,} of {asked:,} rows have all terms.",
         answer=f"{formula}: "
         + "; ".join(f"{r['term']} {written({k: r[k] for k in r}, n=False)}" for r in made)

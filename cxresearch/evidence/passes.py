@@ -40,9 +40,10 @@ class Passed:
     parts: Blocks
     n: int
     events: int
-    clusters: int
+    cluster_count: int
     asked: int
     converged: bool
+    sampled: bool = False
 
 
 def fit_in_passes(
@@ -56,7 +57,7 @@ def fit_in_passes(
     table = narrowed(study, table, columns)
     complete = table.filter(*(table[c].notnull() for c in columns))
     rows = _standardised(study, complete, columns)
-    beta, converged = _newton(rows, _start(rows))
+    beta, converged = _newton(rows, _start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
     sums = _last_pass(rows, beta, step, flag)
     total = {name: values.sum((0, 1)) for name, values in sums.cells.items()}
     bread = total["information"] - by_part(sums.cells["information"], sums.there)

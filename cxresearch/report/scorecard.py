@@ -179,6 +179,7 @@ HEADLINES = (
 )
 CAUTIONS = {  # the gravest first: page one has room for a few
     "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
+    "leakage": "A term foretells leaving too well: it may have been known only after customers left.",
     "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",
     "codes": "Some answers lie outside their scale and were left out: look at the mapping.",
     "reversed": "A correlation has another sign inside every segment than over all customers.",

@@ -175,7 +175,7 @@ def _of_kind(kind: str, columns: Table) -> pa.Array:
 
 
 def _study(preset: Preset, seed: int, call: str, prior: float) -> str:
-    enriched = f"enriched = true\nprior = {prior:.5f}\n" if preset.stayers_kept < 1 else ""
+    enriched = f"enriched = true\nchurn_rate = {prior:.5f}\n" if preset.stayers_kept < 1 else ""
     tables = "\n".join(f'[tables.{name}]\nfile = "{name}.parquet"\n' for name in TABLES)
     return f"""\
 # written by cxresearch: simulate({call})

@@ -1,0 +1,175 @@
+"""Forecasts: how well what was foretold agrees with what came: arrays in, numbers out; and what may foretell.
+
+`y` (n,) is 0 and 1, `told` (n,) the linear predictor (log odds) of a forecast that was made without these rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import expit
+
+from cxresearch.data.study import Study
+from cxresearch.data.terms import AFTER_LEAVING
+from cxresearch.errors import UsageError
+from cxresearch.evidence import inference
+from cxresearch.evidence.inference import Array, Interval
+from cxresearch.evidence.logistic import fit_logit, leave_one_out
+from cxresearch.finding import Caveat
+from cxresearch.measures import number
+
+TOO_WELL = 0.98  # an area under the curve beyond it is seldom a forecast
+Blocks = NDArray[np.intp]
+
+
+def placements(y: Array, score: Array) -> tuple[Array, Array]:
+    """For each leaver the share of stayers below it, for each stayer the share of leavers above it; ties count half."""
+    events, others = score[y == 1], score[y == 0]
+    ranks = stats.rankdata(score)
+    below = (ranks[y == 1] - stats.rankdata(events)) / len(others)
+    above = 1 - (ranks[y == 0] - stats.rankdata(others)) / len(events)
+    return below, above
+
+
+def auc(y: Array, score: Array) -> float:
+    """The area under the curve: how often a leaver has a higher score than a stayer. Source: Bamber (1975)."""
+    return float(placements(y, score)[0].mean())
+
+
+def delong(y: Array, scores: Array) -> tuple[Array, Array]:
+    """Areas under the curve (m,) of several scores (n, m) of the same rows, and their covariance (m, m).
+
+    For independent rows. Source: DeLong, DeLong & Clarke-Pearson (1988); Sun & Xu (2014) for the ranks.
+    """
+    below, above = (np.column_stack(part) for part in zip(*(placements(y, s) for s in scores.T), strict=True))
+    covariance = np.atleast_2d(np.cov(below.T)) / len(below) + np.atleast_2d(np.cov(above.T)) / len(above)
+    return below.mean(0), covariance
+
+
+def auc_interval(y: Array, score: Array, blocks: Blocks | None = None) -> Interval:
+    """The area under the curve with DeLong's interval, or where rows are clustered the jackknife over blocks.
+
+    The p-value is against .5. An end beyond 0 or 1 is cut there, as pROC does.
+    """
+    if blocks is None:
+        area, covariance = delong(y, score[:, None])
+        found = inference.wald(float(area[0]) - 0.5, math.sqrt(float(covariance[0, 0])), None)
+    else:
+        found = inference.jackknife(auc(y, score) - 0.5, auc_without(y, score, blocks) - 0.5)
+    low, high = (None if end is None else min(max(end + 0.5, 0.0), 1.0) for end in (found.conf_low, found.conf_high))
+    estimate = None if found.estimate is None else found.estimate + 0.5
+    return Interval(estimate, found.std_error, found.df, low, high, found.p_value)
+
+
+def auc_without(y: Array, score: Array, blocks: Blocks) -> Array:
+    """The area under the curve without each block (B,), exactly: the pairs of which one or both lie in it taken out."""
+    below, above = placements(y, score)
+    events, others, count = blocks[y == 1], blocks[y == 0], int(blocks.max()) + 1
+    leavers, stayers = np.bincount(events, minlength=count), np.bincount(others, minlength=count)
+    won = np.bincount(events, weights=below * len(others), minlength=count)
+    won += np.bincount(others, weights=above * len(events), minlength=count)
+    for block in np.flatnonzero((leavers > 0) & (stayers > 0)):
+        inside = blocks == block  # pairs within the block were taken out twice
+        won[block] -= auc(y[inside], score[inside]) * leavers[block] * stayers[block]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (below.sum() * len(others) - won) / ((len(events) - leavers) * (len(others) - stayers))
+
+
+def log_loss(y: Array, told: Array) -> Array:
+    """Each row's loss in nats: minus the logarithm of the share that was foretold of what came."""
+    return np.asarray(np.logaddexp(0.0, told) - y * told)
+
+
+def mean_interval(values: Array, blocks: Blocks) -> Interval:
+    """The mean of one value a row (n,), with the jackknife over blocks."""
+    return ratio_interval(values, np.ones(len(values)), blocks)
+
+
+def ratio_interval(above: Array, below: Array, blocks: Blocks) -> Interval:
+    """The ratio of two sums over rows, with the jackknife over blocks."""
+    tops, bottoms = np.bincount(blocks, weights=above), np.bincount(blocks, weights=below)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left_out = (tops.sum() - tops) / (bottoms.sum() - bottoms)
+        return inference.jackknife(float(tops.sum() / bottoms.sum()), left_out)
+
+
+def calibration(y: Array, told: Array, blocks: Blocks) -> tuple[Interval, Interval]:
+    """Intercept and slope of calibration with the jackknife over blocks.
+
+    The intercept is the log odds by which all forecasts lie too low (slope held at 1; right is 0), the slope by how
+    much they should be spread (right is 1; below, they are too extreme). Sources: Cox (1958); Steyerberg (2019), chapter 15.
+    """
+    large = fit_logit(y, np.empty((len(y), 0)), offset=told)
+    spread = fit_logit(y, told[:, None])
+    found = []
+    for fit, column in ((large, 0), (spread, 1)):
+        without = leave_one_out(fit, y, blocks)[:, column]
+        found.append(
+            inference.jackknife(float(fit.coefficients[column]), without) if fit.converged else inference.NOTHING
+        )
+    return found[0], found[1]
+
+
+def in_top(told: Array, size: int) -> Array:
+    """How much of each row (n,) belongs to the `size` highest forecasts: 1, 0, or a part where forecasts tie."""
+    cut = np.partition(told, len(told) - size)[len(told) - size]
+    above, ties = told > cut, told == cut
+    return np.where(above, 1.0, ties * (size - above.sum()) / ties.sum())
+
+
+def caught_interval(y: Array, told: Array, blocks: Blocks) -> Interval:
+    """The share of all leavers that are in the tenth with the highest forecasts, with the jackknife over blocks."""
+    rows, leavers = np.bincount(blocks), np.bincount(blocks, weights=y)
+    deepest = min(
+        len(y), math.ceil(len(y) / 10) + int(rows.max())
+    )  # a lower row is in no tenth, whichever block is out
+    near = told >= np.partition(told, len(y) - deepest)[len(y) - deepest]
+    told, own, of = told[near], y[near], blocks[near]
+
+    def caught(left: int | None) -> float:
+        kept = of != left if left is not None else np.ones(len(of), dtype=bool)
+        n, events = (total.sum() - (total[left] if left is not None else 0) for total in (rows, leavers))
+        return float(in_top(told[kept], math.ceil(n / 10)) @ own[kept] / events) if events else math.nan
+
+    return inference.jackknife(caught(None), np.array([caught(b) for b in range(len(rows))]), on="share")
+
+
+def tenths(told: Array) -> Blocks:
+    """The tenth (1 to 10) of each row by its forecast; ties go by the order of rows."""
+    rank = stats.rankdata(told, method="ordinal") - 1
+    return np.maximum(np.ceil(10 * rank / max(len(told) - 1, 1)), 1).astype(np.intp)
+
+
+def brier(y: Array, told: Array) -> Array:
+    """Each row's squared distance of the share that was foretold from what came. Source: Brier (1950)."""
+    return np.asarray((expit(told) - y) ** 2)
+
+
+def refuse_afterwards(study: Study, terms: Sequence[str]) -> None:
+    """Raise UsageError for terms that nothing can be foretold by: known only after leaving, or categories."""
+    for name in terms:
+        term = study.term(name)
+        if name in AFTER_LEAVING:
+            raise UsageError(
+                f"{name} ({term.label}) is known only after a customer left, so it foretells nothing: leave it out"
+            )
+        if term.kind not in ("number", "flag"):
+            raise UsageError(
+                f"{name} ({term.label}) is no number and no flag; leavers_by_level gives the rate of each level"
+            )
+
+
+def leakage(scores: Mapping[str, Array], y: Array) -> list[Caveat]:
+    """A doubt about scores (n,) by their label that tell leavers from stayers too well to have been known before."""
+    areas = {label: auc(y, score) for label, score in scores.items() if 0 < y.sum() < len(y)}
+    told = [
+        f"{label} (area under the curve {number(max(area, 1 - area), 3)})"
+        for label, area in areas.items()
+        if max(area, 1 - area) > TOO_WELL
+    ]
+    text = f"Leaving is foretold too well by {', '.join(told)}: check that it was known before customers left."
+    return [Caveat("leakage", text)] if told else []

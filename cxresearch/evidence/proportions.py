@@ -44,8 +44,8 @@ def share(events: float, n: int, method: ShareMethod = "wilson", level: float = 
         return Interval(float(posterior.mean()), None, None, *_densest(posterior, level))
     if method == "logit" and 0 < events < n:
         ends = wald(math.log(p / (1 - p)), 1 / math.sqrt(n * p * (1 - p)), None, level)
-        low, high = (1 / (1 + math.exp(-float(end or 0))) for end in (ends.conf_low, ends.conf_high))
-        return Interval(p, conf_low=low, conf_high=high)
+        bottom, top = (1 / (1 + math.exp(-float(end or 0))) for end in (ends.conf_low, ends.conf_high))
+        return Interval(p, conf_low=bottom, conf_high=top)
     name = "jeffreys" if method == "jeffreys" else "beta"
     low, high = proportion_confint(events, n, alpha, name)
     return Interval(p, conf_low=float(low), conf_high=float(high))

@@ -12,6 +12,7 @@ from truths import beside_truth
 
 import cxresearch as cx
 from cxresearch import claims
+from cxresearch.data.simulation.about import RECORDED
 
 SEEDS = range(101, 121)
 # rows of `truth` that no verb gives: what the silent would have said, a paired run, and steps that would mislead
@@ -27,6 +28,7 @@ ONLY_IN_TRUTH = {
     "relate|churned|satisfaction|reliable|r",
     *(f"relate|satisfaction|{x}|all_customers|r" for x in ("reliability", "responsiveness", "tangibles")),
     *(f"score|{x}|all_customers|score" for x in ("satisfaction", "recommend", "ces")),
+    *(f"records|{outcome}|{of}|planted|{measure}" for outcome, of, _, measure in RECORDED),
 }
 
 

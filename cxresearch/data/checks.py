@@ -39,6 +39,14 @@ class Ranged:
         above = self.value > (float("inf") if self.high is None else self.high + SLACK)
         return below | above
 
+    def holds(self, value: float | None) -> bool:
+        """Whether a value, or none, lies within the range."""
+        low, high = (
+            (-float("inf") if self.low is None else self.low),
+            (float("inf") if self.high is None else self.high),
+        )
+        return value is None or low - SLACK <= value <= high + SLACK
+
     @property
     def kept(self) -> ir.Value:
         """The value, null where it lies outside the range."""
@@ -76,22 +84,24 @@ def listed(values: Iterable[float]) -> str:
 def outside(file: str, raw: ir.Table, columns: Sequence[Ranged]) -> tuple[Outside, ...]:
     """Which columns hold values outside their range, and how many. Raises UsageError where most values do.
 
-    One aggregate over the table; a look at single values only where there are such.
+    One look at the ends of each column; rows are counted only where one lies outside.
     """
     if not columns:
         return ()
-    known = {f"known{i}": c.value.count() for i, c in enumerate(columns)}
-    count = {f"count{i}": c.outside.sum() for i, c in enumerate(columns)}
+    ends = {f"low{i}": c.value.min() for i, c in enumerate(columns)} | {
+        f"high{i}": c.value.max() for i, c in enumerate(columns)
+    }
     try:
-        got = raw.aggregate(**known, **count).to_pyarrow().to_pylist()[0]
+        got = raw.aggregate(**ends).to_pyarrow().to_pylist()[0]
     except Exception as error:
         first = str(error).strip().splitlines()[0]
         raise UsageError(f"{file}: a column of the mapping cannot be computed: {first}") from error
-    found = [
-        Outside(column, got[f"known{i}"], got[f"count{i}"], _most_frequent(raw, column))
-        for i, column in enumerate(columns)
-        if got[f"count{i}"]
-    ]
+    found = []
+    for i, column in enumerate(columns):
+        if column.holds(got[f"low{i}"]) and column.holds(got[f"high{i}"]):
+            continue
+        counted = raw.aggregate(known=column.value.count(), count=column.outside.sum()).to_pyarrow().to_pylist()[0]
+        found.append(Outside(column, counted["known"], counted["count"], _most_frequent(raw, column)))
     for one in found:
         if 2 * one.count > one.known:
             advice = "give its own scale, as scale = [1, 5], or map another column"

@@ -12,6 +12,7 @@ from truths import beside_truth
 
 import cxresearch as cx
 from cxresearch import claims
+from cxresearch.data.simulation.about import RECORDED
 
 SEEDS = range(101, 121)
 # rows of `truth` that no verb gives: a paired run, and steps that would mislead
@@ -26,6 +27,7 @@ ONLY_IN_TRUTH = {
     ),
     "relate|churned|satisfaction|reliable|r",
     *(f"relate|satisfaction|{x}|all_customers|r" for x in ("reliability", "responsiveness", "tangibles")),
+    *(f"records|{outcome}|{of}|planted|{measure}" for outcome, of, _, measure in RECORDED),
 }
 
 

@@ -130,7 +130,7 @@ TRAPS = (
         naive="relate|churned|loyalty_scheme|crude|r",
         right="explain_churn|churned|loyalty_scheme|adjusted|odds_ratio",
         truth=1.0,
-        guard="tenure held fixed, or survival with delayed entry or a landmark at 18 months",
+        guard="tenure held fixed, or delayed entry, or a landmark at 18 months; what is left (.95) is that survivors are more content",
         caveat="immortal",
     ),
     Trap(

@@ -138,7 +138,8 @@ def _contacts(rng: np.random.Generator, operator: Operator, preset: Preset, seed
     started = month_starts(panel["period"])[row] + rng.integers(0, 28 * 12 * 60, n) * 2 * 60_000
     repeat, too_late = _repeats(panel["customer_id"].cat.codes.to_numpy()[row], started, panel)
 
-    place, places = channel * len(REGIONS) + region, rng.normal(0, 0.25, len(CHANNELS) * len(REGIONS))
+    place, places = channel * len(REGIONS) + region, rng.normal(0, 0.25, (len(CHANNELS), len(REGIONS)))
+    places = (places - places.mean(axis=1, keepdims=True)).ravel()  # so that channels differ by what is planted only
     hurry = rng.standard_normal(TEAMS)  # a team under pressure is short with customers, and resolves less
     handle = np.exp(HANDLE[channel] + 0.2 * (reason == 1) - 0.15 * hurry[team] + 0.45 * rng.standard_normal(n))
     chance = np.clip(met["fcr"], 0.02, 0.98)

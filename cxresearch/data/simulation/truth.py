@@ -24,6 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxresearch.data.simulation import estimands as by
+from cxresearch.data.simulation.about import PLANTED, RECORDED, TRAPS
 from cxresearch.data.simulation.estimands import Array
 from cxresearch.data.simulation.known import COLUMNS, TRUTH_FILE, fingerprint, known_truth
 from cxresearch.data.simulation.model import Operator, generate
@@ -32,7 +33,6 @@ from cxresearch.data.simulation.write import default_sites
 from cxresearch.data.terms import term
 
 WINDOW = 12
-PROBLEM = "call_failures bill_errors tickets_open"
 GIVEN = ("usage_calls", "usage_voice_min", "usage_data_gb", "list_price", "discount", "prepaid", "tenure_m")
 BLOCKS = {
     "network": ("availability", "accessibility", "retainability", "throughput_mbps", "outage_min", "call_failures"),
@@ -42,35 +42,6 @@ BLOCKS = {
 DIMENSIONS = ("reliability", "responsiveness", "assurance", "tangibles", "empathy")
 FELT = ("availability", "retainability", "call_failures", "wait_s", "bill_errors", *DIMENSIONS[:2], "tangibles")
 MET = ("call_failures", "retainability", "bill_errors")
-# What each trap is about: `relate outcome term`, `effect term [also given]`, or a group of rows.
-TRAPS: Mapping[str, tuple[str, ...]] = {
-    "halo": ("relate satisfaction tangibles", "relate satisfaction reliability", "drivers"),
-    "occasion_halo": ("relate satisfaction tangibles", "relate satisfaction wait_s", "drivers"),
-    "silent_leavers": ("relate churned satisfaction", "everybody churned satisfaction", "silence"),
-    "nonresponse": ("scores",),
-    "confounded": ("relate churned call_failures", "effect call_failures"),
-    "reversed": ("relate churned app_user", "effect app_user", "planted app_user"),
-    "symptom": ("effect care_contacts", f"effect care_contacts {PROBLEM}", "planted care_contacts"),
-    "shared_month": ("relate satisfaction availability", "relate satisfaction wait_s"),
-    "regression": ("recovery",),
-    "immortal": ("relate churned loyalty_scheme", "effect loyalty_scheme", "planted loyalty_scheme"),
-    "separated": ("rates loyalty_scheme",),
-    "weak_split": ("blocks",),
-    "collinear": ("relate satisfaction availability", "relate satisfaction accessibility", "blocks"),
-    "threshold": ("relate satisfaction call_failures", "effect call_failures"),
-    "heavy_tails": ("relate satisfaction wait_s", "relate satisfaction reliability"),
-    "feedback": ("effect care_contacts", f"effect care_contacts {PROBLEM}", "planted care_contacts"),
-}
-# What single events go with, by outcome and term: a parameter, its measure.
-RECORDED = (
-    ("offer_accepted", "resolved_first_contact", "resolved_accepted", "odds_ratio"),
-    ("repeat_7d", "resolved_first_contact", "resolved_repeat", "odds_ratio"),
-    ("churned", "resolved_first_contact", "resolved_leave", "odds_ratio"),
-    ("churned", "late_orders", "late_leave", "odds_ratio"),
-    ("complaint", "contract_clarity", "clarity_complaint", "odds_ratio"),
-    ("ces", "transfers", "transfers_ease", "slope"),
-)
-PLANTED = {"app_user": "leave_app", "loyalty_scheme": "leave_loyalty", "care_contacts": ""}
 SCALES = {10.0: (1.0, 10.0), 7.0: (1.0, 7.0)}  # of an item, by its highest answer
 Row = dict[str, Any]
 
@@ -138,24 +109,23 @@ def trap_rows(preset: Preset, operator: Operator, window: int = WINDOW) -> list[
     found: list[Row] = []
     for kind, *names in (spec.split() for spec in TRAPS[preset.name]):
         at_risk = kind == "effect" or names[:1] == ["churned"]
-        asked = kind != "everybody" and bool({"satisfaction"} & set(names) or kind in ("drivers", "blocks"))
+        asked = "satisfaction" in names or kind in ("drivers", "blocks")
         rows = Rows(operator, (known if at_risk else inside) & (answered | (not asked)))
         if kind == "relate":
             # a flag that customers keep has no value within customers
             found += [row for row in _correlations(names[0], names[1], rows) if np.isfinite(row["value"])]
-        elif kind == "everybody":
-            found.append(_all_customers(names[0], names[1], rows))
         elif kind == "effect":
             given = tuple(name for name in (*GIVEN, *names[1:]) if name != names[0])
             model = "problem" if names[1:] else "adjusted"
             found += _effects(names[0], rows, given, crude=not names[1:], model=model)
-        elif kind == "planted":
-            odds = float(np.exp(getattr(preset, PLANTED[names[0]], 0.0)))
-            found.append(_row("explain_churn", "churned", names[0], "planted", "odds_ratio", odds))
         elif kind == "rates":
-            found += _rates(names[0], Rows(operator, known))
+            rows = Rows(operator, known)
+            flag, left = rows[names[0]] == 1, rows["churned"]
+            found += _rates(names[0], {"with": left[flag], "without": left[~flag]})
         elif kind == "silence":
-            found += _silence(Rows(operator, known & answered), Rows(operator, known & ~answered))
+            split = {"answered": answered, "silent": ~answered}
+            found += _rates(None, {model: Rows(operator, known & of)["churned"] for model, of in split.items()})
+            found.append(_all_customers("churned", "satisfaction", Rows(operator, known)))
         elif kind == "recovery":
             found += _recovery(operator, month)
         elif kind == "scores":
@@ -165,15 +135,9 @@ def trap_rows(preset: Preset, operator: Operator, window: int = WINDOW) -> list[
     return found
 
 
-def _silence(answering: Rows, silent: Rows) -> Iterator[Row]:
-    for model, rows in (("answered", answering), ("silent", silent)):
-        yield _row("explain_churn", "churned", None, model, "per_1000", float(rows["churned"].mean()) * 1000)
-
-
-def _rates(name: str, rows: Rows) -> Iterator[Row]:
-    """Leavers per 1,000 of those with and without a flag."""
-    for model, of in (("with", rows[name] == 1), ("without", rows[name] == 0)):
-        yield _row("explain_churn", "churned", name, model, "per_1000", float(rows["churned"][of].mean()) * 1000)
+def _rates(of: str | None, churned: Mapping[str, Array]) -> Iterator[Row]:
+    for model, left in churned.items():
+        yield _row("explain_churn", "churned", of, model, "per_1000", float(left.mean()) * 1000)
 
 
 def _row(verb: str, outcome: str, of: str | None, model: str, measure: str, value: float) -> Row:
@@ -228,7 +192,7 @@ def _all_customers(outcome: str, name: str, rows: Rows) -> Row:
 
 def _leaving(at_risk: Rows, answering: Rows, silent: Rows) -> Iterator[Row]:
     """Leavers per 1,000: by whether they answered, and by each term, crude and adjusted."""
-    yield from _silence(answering, silent)
+    yield from _rates(None, {"answered": answering["churned"], "silent": silent["churned"]})
     yield from _effects("satisfaction", answering, GIVEN)
     yield from _effects("trust", answering, (*GIVEN, "satisfaction"), crude=False)
     for name in ("call_failures", "bill_errors", "prepaid"):
@@ -295,28 +259,29 @@ def _recovery(operator: Operator, month: NDArray[np.integer]) -> Iterator[Row]:
 
 def _chunk(job: tuple[str, int, int]) -> pd.DataFrame:
     preset, seed, customers = job
-    planted, whole = PRESETS[preset], preset not in TRAPS
+    given, whole = PRESETS[preset], preset not in TRAPS
 
-    def made(planted: Preset) -> Operator:
-        return generate(planted, seed, customers, 24, default_sites(customers), "2026-10", counterfactual=whole)
+    def made(given: Preset) -> Operator:
+        return generate(given, seed, customers, 24, default_sites(customers), "2026-10", counterfactual=whole)
 
-    rows = window_rows(made(planted)) if whole else trap_rows(planted, made(planted))
-    if planted.operations_noise:  # the same operator, its operations recorded without error
-        for row in trap_rows(planted, made(replace(planted, operations_noise=0.0))):
+    rows = window_rows(made(given)) if whole else trap_rows(given, made(given))
+    if given.operations_noise:  # the same operator, its operations recorded without error
+        for row in trap_rows(given, made(replace(given, operations_noise=0.0))):
             rows.append(row | {"model": "no_error", "name": row["name"].replace("|blocks|", "|no_error|")})
     sys.stderr.write(f"{preset}: chunk {seed}\n")
     return pd.DataFrame(rows)
 
 
-def recorded(preset: Preset) -> pd.DataFrame:
-    """What is planted in the tables of single events, per step of the term."""
-    rows = []
-    for outcome, of, parameter, measure in RECORDED:
-        value = float(getattr(preset, parameter))
-        rows.append(
-            _row("records", outcome, of, "planted", measure, np.exp(value) if measure == "odds_ratio" else value)
-        )
-    return pd.DataFrame(rows).assign(preset=preset.name, mc_error=0.0, claim=None)
+def planted(preset: Preset) -> pd.DataFrame:
+    """Rows that are parameters: what a trap hides, else what single events go with, per step of the term."""
+    of, parameter = PLANTED.get(preset.name, ("", ""))
+    rows = [("explain_churn", "churned", of, parameter, "odds_ratio")] if of else []
+    rows += [] if preset.name in TRAPS else [("records", *row) for row in RECORDED]
+    found = []
+    for verb, outcome, name, attribute, measure in rows:
+        value = float(getattr(preset, attribute, 0.0))
+        found.append(_row(verb, outcome, name, "planted", measure, np.exp(value) if measure == "odds_ratio" else value))
+    return pd.DataFrame(found).assign(preset=preset.name, mc_error=0.0, claim=None)
 
 
 def compute(preset: str, chunks: int, customers: int, processes: int) -> pd.DataFrame:
@@ -349,8 +314,8 @@ def main() -> None:
         kept = [
             known_truth(name).assign(preset=name) for name, of in PRESETS.items() if name not in wanted and not of.like
         ]
-        tables = [table[table["verb"] != "records"] for table in kept] + tables
-    tables += [recorded(preset) for name, preset in PRESETS.items() if name not in TRAPS and not preset.like]
+        tables = [table[table["model"] != "planted"] for table in kept] + tables
+    tables += [planted(preset) for preset in PRESETS.values() if not preset.like]
     body = pd.concat(tables)[["preset", *COLUMNS]].to_csv(index=False, float_format="%.6g", lineterminator="\n")
     TRUTH_FILE.write_text(f"# fingerprint: {belongs_to}\n{body}", encoding="utf-8", newline="\n")
 

@@ -49,14 +49,6 @@ class Ranged:
         above = self.value > (float("inf") if self.high is None else self.high + SLACK)
         return below | above
 
-    def holds(self, value: float | None) -> bool:
-        """Whether a value, or none, lies within the range."""
-        low, high = (
-            (-float("inf") if self.low is None else self.low),
-            (float("inf") if self.high is None else self.high),
-        )
-        return value is None or low - SLACK <= value <= high + SLACK
-
     @property
     def kept(self) -> ir.Value:
         """The value, null where it lies outside the range."""
@@ -111,7 +103,7 @@ def all_inside(file: str, raw: ir.Table, columns: MappingType[str, Ranged]) -> s
 def outside(file: str, raw: ir.Table, columns: Sequence[Ranged]) -> tuple[Outside, ...]:
     """Which columns hold values outside their range, and how many. Raises UsageError where most values do.
 
-    One look at the ends of each column; rows are counted only where one lies outside.
+    One aggregate over the table; a look at single values only where there are such.
     """
     if not columns:
         return ()

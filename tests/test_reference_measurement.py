@@ -11,7 +11,7 @@ from reference_case import Case, built, parts_not_built, table
 from small_study import study_of
 
 import cxresearch as cx
-from cxresearch.evidence.lab import confirmatory, consistency, extraction, fit_indices
+from cxresearch.evidence.lab import confirmatory, consistency, extraction, model_fit
 from cxresearch.evidence.lab.confirmatory import Fit, Sample
 from cxresearch.finding import Finding
 
@@ -168,20 +168,20 @@ def compare_scores(
 
 def compare_fit(case: Case, fit: Fit, values: NDArray[np.float64], own: NDArray[np.float64]) -> None:
     """The fit of a model, plain and scaled."""
-    r, n, apart = fit.samples[0].covariance, fit.n, fit_indices.independence(fit.samples[0].covariance, fit.n)
-    found = fit_indices.fit_indices(fit.chi2, fit.df, *apart, n)
-    likelihood, count = fit_indices.log_likelihood(fit.chi2, np.cov(own.T, ddof=0), n), fit.layout.count
+    r, n, apart = fit.samples[0].covariance, fit.n, model_fit.independence(fit.samples[0].covariance, fit.n)
+    found = model_fit.fit_indices(fit.chi2, fit.df, *apart, n)
+    likelihood, count = model_fit.log_likelihood(fit.chi2, np.cov(own.T, ddof=0), n), fit.layout.count
     got = {
         "npar": count, "fmin": fit.chi2 / n / 2, "chisq": found.chi2, "df": found.df, "pvalue": found.p_value,
         "baseline.chisq": apart[0], "baseline.df": apart[1], "cfi": found.cfi, "tli": found.tli,
         "rmsea": found.rmsea, "rmsea.ci.lower": found.rmsea_low, "rmsea.ci.upper": found.rmsea_high,
-        "rmsea.pvalue": found.rmsea_close, "srmr": fit_indices.srmr(r, fit.implied()), "logl": likelihood,
+        "rmsea.pvalue": found.rmsea_close, "srmr": model_fit.srmr(r, fit.implied()), "logl": likelihood,
         "aic": 2 * count - 2 * likelihood, "bic": np.log(n) * count - 2 * likelihood,
     }  # fmt: skip
     if case.id.endswith("MLR"):
         factor = confirmatory.robust(fit, values, None)[1]
         nothing = confirmatory.fit(fit.samples, np.zeros((len(r), 0), dtype=bool))
-        scaled = fit_indices.fit_indices(
+        scaled = model_fit.fit_indices(
             fit.chi2, fit.df, *apart, n, factor, confirmatory.robust(nothing, values, None)[1]
         )
         got |= {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxresearch.evidence import inference
+from cxresearch.evidence import inference, multiplicity
 from cxresearch.evidence.blocks import Blocks
 from cxresearch.evidence.inference import Interval, Kept
 from cxresearch.finding import DESIGNS, Caveat, Finding, written
@@ -40,7 +40,7 @@ def compare(now: Finding, before: Finding) -> Finding:
         key = tuple(record[k] for k in KEY)
         if key in earlier and None not in (record["estimate"], earlier[key]["estimate"]):
             made.append(_difference(record, earlier[key], now.kept.get(key), before.kept.get(key)))
-    for record, adjusted in zip(made, inference.false_discovery([r["p_value"] for r in made]), strict=True):
+    for record, adjusted in zip(made, multiplicity.adjusted([r["p_value"] for r in made]), strict=True):
         record["p_adjusted"] = adjusted
     only = len(now.table) + len(before.table) - 2 * len(made)
     told = Finding(

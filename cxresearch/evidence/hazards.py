@@ -10,7 +10,7 @@ import numpy as np
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling
+from cxresearch.evidence import inference, multiplicity, sampling
 from cxresearch.evidence.lab import proportional as cox
 from cxresearch.evidence.lives import Array, Lives, coded, doubts, followed, one_row_each
 from cxresearch.evidence.logistic import varies
@@ -93,7 +93,7 @@ def _model(
         per = study.term(term).step / scale[i]
         error = per * float(np.sqrt(covariance[i, i])) if told else float("nan")
         ratios.append(base | units[term] | _ratio(inference.wald(per * fit.coefficients[i], error, df)))
-    adjusted = inference.false_discovery([r["p_value"] for r in ratios])
+    adjusted = multiplicity.adjusted([r["p_value"] for r in ratios])
     made = [_row(measure="hazard_ratio", **r, p_adjusted=p) for r, p in zip(ratios, adjusted, strict=True)]
     if last:
         more, doubt = _reliance(study, seen, at, fit, columns, shown, x / scale, base)

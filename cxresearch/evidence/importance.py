@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, ranking, sampling, shares
+from cxresearch.evidence import multiplicity, ranking, sampling, shares
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.finding import Caveat, Finding, written
@@ -246,7 +246,7 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
             row(measure="difference", effect_label=label, **base, **ranking.interval(worse - better, spread.parts))
         )
     gaps = made[2::3]
-    for record, adjusted in zip(gaps, inference.false_discovery([r["p_value"] for r in gaps]), strict=True):
+    for record, adjusted in zip(gaps, multiplicity.adjusted([r["p_value"] for r in gaps]), strict=True):
         record["p_adjusted"] = adjusted
     finding = sampling.finding(
         study,

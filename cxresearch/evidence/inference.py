@@ -1,9 +1,8 @@
-"""Inference: arrays in, numbers out. Intervals by jackknife over blocks, textbook intervals, false discovery."""
+"""Inference: arrays in, numbers out. Intervals by jackknife over blocks, and textbook intervals."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,7 +104,7 @@ def pearson_interval(r: float, n: int, given: int = 0, level: float = LEVEL) -> 
     if not math.isfinite(r) or df < 1:
         return NOTHING if not math.isfinite(r) else Interval(r)
     p_value = 2 * float(stats.t.sf(abs(r) * math.sqrt(df / max(1 - r * r, 1e-300)), df))
-    return _z_interval(r, 1 / math.sqrt(n - 3 - given) if n - 3 - given > 0 else math.nan, p_value, level)
+    return z_interval(r, 1 / math.sqrt(n - 3 - given) if n - 3 - given > 0 else math.nan, p_value, level)
 
 
 def spearman_interval(rho: float, n: int, given: int = 0, level: float = LEVEL) -> Interval:
@@ -115,10 +114,11 @@ def spearman_interval(rho: float, n: int, given: int = 0, level: float = LEVEL) 
         return NOTHING if not math.isfinite(rho) else Interval(rho)
     p_value = 2 * float(stats.t.sf(abs(rho) * math.sqrt(df / max(1 - rho * rho, 1e-300)), df))
     error = math.sqrt((1 + rho * rho / 2) / (n - 3 - given)) if n - 3 - given > 0 else math.nan
-    return _z_interval(rho, error, p_value, level)
+    return z_interval(rho, error, p_value, level)
 
 
-def _z_interval(r: float, error: float, p_value: float, level: float) -> Interval:
+def z_interval(r: float, error: float, p_value: float, level: float) -> Interval:
+    """The interval of a correlation from the standard error of its Fisher z."""
     if not math.isfinite(error):
         return Interval(r, p_value=p_value)
     middle, quantile = float(_fisher(r)), stats.norm.ppf(0.5 + level / 2)
@@ -170,15 +170,3 @@ def clustered_error(influence: Array, clusters: NDArray[np.intp]) -> tuple[float
     if groups < 2:
         return math.nan, groups
     return math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(influence), groups
-
-
-def false_discovery(p_values: Sequence[float | None]) -> list[float | None]:
-    """Benjamini-Hochberg adjusted p-values over those that exist; missing ones stay missing."""
-    from statsmodels.stats.multitest import multipletests
-
-    there = [i for i, p in enumerate(p_values) if p is not None and math.isfinite(p)]
-    adjusted: list[float | None] = [None] * len(p_values)
-    if there:
-        for i, p in zip(there, multipletests([p_values[i] for i in there], method="fdr_bh")[1], strict=True):
-            adjusted[i] = float(p)
-    return adjusted

@@ -160,7 +160,13 @@ def churn_rate(study: Study) -> Finding:
 def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dict[str, Any]:
     share, n = float(y.mean()), len(y)
     error, groups = (None, n) if found.independent else inference.clustered_error(y - share, found.clusters)
+    left = found.members.blocks
+    with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left without the only cluster
+        without = (y.sum() - found.members.sums(y)) / (n - left.sizes)
+    if len(left.ways) > 1:
+        error, groups = left.error(without), left.fewest
     rate = inference.share_interval(share, n, error, None if found.independent else max(groups - 1, 1))
+    kept = Kept(1000 * share, left, 1000 * without) if odds in (None, 1.0) and np.isfinite(without).all() else None
     return row(
         outcome="churned",
         group=group,
@@ -168,7 +174,7 @@ def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dic
         n=n,
         events=int(y.sum()),
         clusters=found.cluster_count,
-        **per_1000(rate, odds),
+        **per_1000(rate, odds) | {"kept": kept},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cxresearch.data.study import Study
-from cxresearch.evidence import inference, proportions
+from cxresearch.evidence import inference, multiplicity, proportions
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab import groups
 from cxresearch.evidence.lab.groups import Group
@@ -45,7 +45,7 @@ def compared(of: str, unit: str, by: str, levels: Tally) -> list[dict[str, Any]]
     else:
         pairs = [levels.against_others(i) for i in range(count)]
     made, gaps = [], [_difference(pair) for pair in pairs]
-    adjusted = inference.false_discovery([gap.p_value for gap in gaps])
+    adjusted = multiplicity.adjusted([gap.p_value for gap in gaps])
     for pair, gap, p_adjusted in zip(pairs, gaps, adjusted, strict=True):
         shown: dict[str, Any] = {
             "outcome": of,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling
+from cxresearch.evidence import inference, multiplicity, sampling
 from cxresearch.evidence.lab.bootstrap import bootstrap_interval
 from cxresearch.evidence.lab.pls import SCHEMES, PathModel, composite, fit_paths, performance
 from cxresearch.evidence.moments import Spread, moments
@@ -200,7 +200,7 @@ def _with_intervals(whole: Numbers, left_out: Numbers, draws: Numbers, base: dic
             interval = dataclasses.replace(interval, p_value=None)  # no question whether it is zero
         made.append(row(unit=UNITS.get(measure, ""), **where, **interval.numbers()))
     tested = [record for record in made if record["measure"] == "path"]
-    for record, adjusted in zip(tested, inference.false_discovery([r["p_value"] for r in tested]), strict=True):
+    for record, adjusted in zip(tested, multiplicity.adjusted([r["p_value"] for r in tested]), strict=True):
         record["p_adjusted"] = adjusted
     return made
 

@@ -82,7 +82,7 @@ def kendall_interval(tau: float, columns: Array, given: int = 0) -> Interval:
     else:
         p_value = float(stats.kendalltau(columns[:, 0], columns[:, 1], method="asymptotic").pvalue)
     error = math.sqrt(0.437 / (n - 4)) if n > 4 and abs(tau) < 1 else math.nan
-    return inference._z_interval(tau, error, p_value, inference.LEVEL)
+    return inference.z_interval(tau, error, p_value, inference.LEVEL)
 
 
 def _signs(x: NDArray[np.int64], y: NDArray[np.int64], group: NDArray[np.intp]) -> Array:

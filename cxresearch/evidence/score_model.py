@@ -14,7 +14,7 @@ from scipy import stats
 
 from cxresearch.evidence import inference
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.lab import confirmatory, consistency, fit_indices, ordered
+from cxresearch.evidence.lab import confirmatory, consistency, model_fit, ordered
 from cxresearch.evidence.lab.confirmatory import Fit, Sample
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.questionnaire import ANSWERS, Answers
@@ -118,8 +118,8 @@ def _indices(asked: Answers, fit: Fit, model: str, scaling: float, apart_scaling
                 effect_label="too few clusters to scale chi² by",
             )
         ]
-    found = fit_indices.fit_indices(
-        fit.chi2, fit.df, *fit_indices.independence(r, asked.n), asked.n, scaling, apart_scaling
+    found = model_fit.fit_indices(
+        fit.chi2, fit.df, *model_fit.independence(r, asked.n), asked.n, scaling, apart_scaling
     )
     test = {} if unscaled and asked.blocks is not None else {"p_value": found.p_value}
     made = [asked.row("fit_index", found.chi2, term="chi2", model=model, df=fit.df, **test)]
@@ -128,11 +128,11 @@ def _indices(asked: Answers, fit: Fit, model: str, scaling: float, apart_scaling
         "cfi": found.cfi,
         "tli": found.tli,
         "rmsea": found.rmsea,
-        "srmr": fit_indices.srmr(r, implied),
+        "srmr": model_fit.srmr(r, implied),
     }
     if unscaled:
         own = np.outer(asked.spread.scale, asked.spread.scale) * asked.spread.full
-        likelihood = fit_indices.log_likelihood(fit.chi2, own[np.ix_(asked.modelled, asked.modelled)], asked.n)
+        likelihood = model_fit.log_likelihood(fit.chi2, own[np.ix_(asked.modelled, asked.modelled)], asked.n)
         count = fit.layout.count
         values |= {"aic": 2 * count - 2 * likelihood, "bic": count * math.log(asked.n) - 2 * likelihood}
     for term, value in values.items():
@@ -214,13 +214,13 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
                 effect_label=why,
             )
         ]
-    apart = np.sum([fit_indices.independence(s.covariance, s.n) for s in samples], axis=0)
+    apart = np.sum([model_fit.independence(s.covariance, s.n) for s in samples], axis=0)
     n, before, made = sum(s.n for s in samples), None, list[dict[str, Any]]()
     for model in ("configural", "metric", "scalar"):
         fit = confirmatory.fit(samples, asked.pattern, equal=model)
         if not fit.converged:
             return [*made, asked.row("fit_index", inference.NOTHING, term=by, model=model, effect_label=NO_END)]
-        cfi = fit_indices.fit_indices(fit.chi2, fit.df, float(apart[0]), int(apart[1]), n).cfi
+        cfi = model_fit.fit_indices(fit.chi2, fit.df, float(apart[0]), int(apart[1]), n).cfi
         if doubts := fit.improper([asked.label(item) for item in items]):
             asked.caveats.append(Caveat("improper", IMPROPER.format(f"by {by}, {model}: {'; '.join(doubts)}")))
         made.append(asked.row("fit_index", cfi, term=by, model=model, n=n, df=fit.df, effect=fit.chi2))

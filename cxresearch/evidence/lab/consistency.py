@@ -95,7 +95,8 @@ def alpha_error(covariance: Array, n: int) -> float:
 def lambda6(covariance: Array) -> Array:
     """Guttman's lambda 6 of standardised answers (…,): one minus what the answers do not explain of each other."""
     r = correlations(covariance)
-    unexplained = 1 / np.diagonal(np.linalg.inv(r), axis1=-2, axis2=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # answers that say the same leave nothing to invert
+        unexplained = 1 / np.diagonal(np.linalg.inv(r), axis1=-2, axis2=-1)
     return np.asarray(1 - unexplained.sum(-1) / r.sum((-2, -1)))
 
 

@@ -48,7 +48,7 @@ class Polychoric:
             return inference.NOTHING
         error = self.std_error / (1 - self.estimate**2)
         p_value = 2 * float(special.ndtr(-abs(math.atanh(self.estimate)) / error))
-        return inference._z_interval(self.estimate, error, p_value, inference.LEVEL)
+        return inference.z_interval(self.estimate, error, p_value, inference.LEVEL)
 
 
 def polychoric(table: Array) -> Polychoric:

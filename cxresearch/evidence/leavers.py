@@ -12,6 +12,7 @@ import numpy as np
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.enrichment import per_1000, true_odds
+from cxresearch.evidence.inference import Kept
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number

@@ -75,7 +75,10 @@ def row(
     conf_level: float = 0.95,
     **numbers: Any,
 ) -> dict[str, Any]:
-    """One row of a Finding's table; numbers that are left out are null. `kept` is private state, no column."""
+    """One row of a Finding's table; numbers that are left out are null.
+
+    No columns, but private state: `kept`, and `people`, how many customers the row rests on where `n` counts their months.
+    """
     if measure not in MEASURES:
         raise ValueError(f"no measure {measure!r}; it is one of {', '.join(MEASURES)}")
     given: dict[str, Any] = dict.fromkeys(COLUMNS)
@@ -88,7 +91,7 @@ def row(
         unit=unit,
         conf_level=conf_level,
     )
-    unknown = sorted(set(numbers) - {*COLUMNS, "kept"})
+    unknown = sorted(set(numbers) - {*COLUMNS, "kept", "people"})
     if unknown:
         raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
     given.update(numbers)
@@ -109,9 +112,11 @@ def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.Data
     A row resting on fewer than `min_cell` customers loses its numbers. Where it is the only such level of a split, the
     smallest other level loses them too: else it could be worked out from the total.
     """
-    records = [_record(given) for given in rows]
-    for record in records:
-        if record["n"] is not None and 0 < record["n"] < min_cell:
+    given_rows = list(rows)
+    records = [_record(given) for given in given_rows]
+    for given, record in zip(given_rows, records, strict=True):
+        people = record["n"] if given.get("people") is None else given["people"]
+        if people is not None and 0 < people < min_cell:
             _suppress(record, f"suppressed: fewer than {min_cell} customers")
     # rows of a finding that was made already (min_cell 0) have had this done to them
     for family in _families(records) if min_cell else ():

@@ -51,6 +51,7 @@ SHARED_ROOMS = {
     "tallies",
     "forecast",
     "enrichment",
+    "pitfalls",
 }
 # questions of several rooms, each room read by its own question only
 SAME_QUESTION = {

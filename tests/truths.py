@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,22 @@ def findings(study: cx.Study) -> list[cx.Finding]:
     ]
 
 
-def beside_truth(folder: Path, **options: Any) -> pd.DataFrame:
+def of_other_forms(study: cx.Study) -> list[cx.Finding]:
+    """The findings that the truth of operators speaks of whose effects are no straight lines."""
+    among = ["wait_s", "call_failures", "reliability"]
+    return [
+        *(cx.relate(study, of="satisfaction", among=term) for term in among),
+        cx.explain_churn(study, among="care_contacts"),
+    ]
+
+
+def beside_truth(
+    folder: Path, asked: Callable[[cx.Study], list[cx.Finding]] = findings, **options: Any
+) -> pd.DataFrame:
     """Rows of a fresh operator with `value`, the truth, `z` (errors away from it) and `covered` (by the 95 % interval)."""
     cx.simulate(folder, **options)
     study = cx.open_study(str(folder / "study.toml"))
-    rows = pd.concat([finding.to_frame() for finding in findings(study)], ignore_index=True)
+    rows = pd.concat([finding.to_frame() for finding in asked(study)], ignore_index=True)
     rows = rows.drop_duplicates(KEY)
     rows["term"] = rows["term"].fillna("")
     truth = pd.read_parquet(folder / "truth.parquet")

@@ -252,6 +252,9 @@ KEYS = ("customer_id", "period")
 BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reversed(list(TERMS.values()))})
 # written down when a customer leaves, or because one does: they foretell nothing
 AFTER_LEAVING = ("churned", *(t.name for t in BY_NAME.values() if t.role == "after"))
+SYMPTOMS = ("care_contacts", "tickets_open", "complaint")  # made by a problem, or by who is about to leave
+PROBLEMS = ("call_failures", "bill_errors", "outage_min")  # what went wrong, as far as it is recorded
+EARNED = ("loyalty_scheme",)  # had by who stayed long enough
 ROLES: tuple[str, ...] = (
     "satisfaction",
     "quality",

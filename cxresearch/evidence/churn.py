@@ -11,7 +11,7 @@ import numpy as np
 from cxresearch.data.study import Study
 from cxresearch.data.terms import Term
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling
+from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.enrichment import UNKNOWN_RATE, true_odds
 from cxresearch.evidence.forecast import leakage, refuse_afterwards
 from cxresearch.evidence.inference import Interval
@@ -83,6 +83,8 @@ def explain_churn(
                 table += made
                 caveats += doubts
                 seen.append(found)
+        if held:
+            caveats += pitfalls.confounded(study, term, table[-4], table[-2])
         # where the plain fit stands there is nothing to cure
         if method == "penalised" and (table[-1]["estimate"] is None or table[-1]["effect_label"]):
             table.append(_penalised_row(study, term, held))
@@ -94,6 +96,7 @@ def explain_churn(
                 "A term of the survey is known only of those who answered; leavers answer less. The rates of both groups stand beside it.",
             )
         )
+    caveats += pitfalls.of_terms(study, terms, given or (), leaving=True)
     finding = _finding(study, question, terms, table, caveats, seen, given)
     answer, title = _answer(study, terms, finding, given)
     return dataclasses.replace(finding, answer=answer, title=title)
@@ -145,8 +148,7 @@ def _term_rows(
     effects, slopes = np.concatenate(each_without).T
     per_1000 = inference.jackknife(1000 * estimate, effects, blocks=left.blocks)
     log_odds = inference.jackknife(step * fit.coefficients[1], slopes, blocks=left.blocks)
-    if found.cluster_count < sampling.FEW_CLUSTERS:
-        doubts.append(sampling.few_clusters(study, found.cluster_count))
+    doubts += sampling.few_parts(study, left.blocks, found.cluster_count)
     if events < EVENTS_A_TERM * x.shape[1]:
         base["effect_label"] = f"{TOO_FEW} leavers to judge by: {events} for a model of {x.shape[1]} terms"
         doubts.append(
@@ -188,8 +190,7 @@ def _large_rows(
             [Caveat("separated", why)],
             found,
         )
-    few = found.cluster_count < sampling.FEW_CLUSTERS
-    doubts = [sampling.few_clusters(study, found.cluster_count)] if few else []
+    doubts = sampling.few_parts(study, found.parts, found.cluster_count)
     per_1000 = inference.jackknife(1000 * found.effect, 1000 * found.effect_left_out, blocks=found.parts)
     log_odds = inference.jackknife(
         term.step * found.coefficients[1], term.step * found.left_out[:, 1], blocks=found.parts

@@ -5,17 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cxresearch.evidence import inference, multiplicity
-from cxresearch.evidence.blocks import Blocks
-from cxresearch.evidence.inference import Interval, Kept
+from cxresearch.evidence.inference import Kept
 from cxresearch.finding import DESIGNS, Caveat, Finding, written
 from cxresearch.measures import MEASURES, number
 from cxresearch.table import KEY, row, tidy
 
-Array = NDArray[np.float64]
 NOT_TESTED = "difference shown, not tested"
 
 
@@ -64,7 +59,7 @@ def compare(now: Finding, before: Finding) -> Finding:
 
 def _difference(now: dict[str, Any], before: dict[str, Any], left: Kept | None, right: Kept | None) -> dict[str, Any]:
     estimate = now["estimate"] - before["estimate"]
-    interval = _interval(estimate, left, right)
+    interval = inference.difference(left, right, estimate)
     label = f"before: {written(before)}"
     counts: dict[str, Any] = {
         name: min(now[name], before[name]) if None not in (now[name], before[name]) else None
@@ -75,32 +70,6 @@ def _difference(now: dict[str, Any], before: dict[str, Any], left: Kept | None, 
         **identity, measure="difference", unit=MEASURES[now["measure"]].label, effect=before["estimate"],
         effect_label=label if interval.std_error is not None else f"{label}; {NOT_TESTED}", **counts, **interval.numbers(),
     )  # fmt: skip
-
-
-def _interval(estimate: float, now: Kept | None, before: Kept | None) -> Interval:
-    """The jackknife of a difference: a part that only one of both has changes only that one."""
-    if now is None or before is None or len(now.blocks.ways) != len(before.blocks.ways):
-        return Interval(estimate)
-    labels, sizes, left_out, ways = [], [], [], []
-    for mine, theirs in zip(_parts(now), _parts(before), strict=True):
-        every = sorted({*mine, *theirs})
-        labels += every
-        ways.append(len(every))
-        sizes += [mine.get(x, (0.0, 0.0))[0] + theirs.get(x, (0.0, 0.0))[0] for x in every]
-        left_out += [estimate + mine.get(x, (0.0, 0.0))[1] - theirs.get(x, (0.0, 0.0))[1] for x in every]
-    blocks = Blocks(tuple(labels), np.array(sizes), tuple(ways))
-    return inference.jackknife(estimate, np.array(left_out), blocks=blocks)
-
-
-def _parts(kept: Kept) -> list[dict[str, tuple[float, float]]]:
-    """For blocks, periods and cells: the rows of each part, and how far leaving it out moves the number."""
-    labels = np.array(kept.blocks.labels, dtype=object)
-    moved = kept.left_out - kept.full
-    split = (kept.blocks.split(values) for values in (labels, kept.blocks.sizes, moved))
-    return [
-        dict(zip(names, zip(sizes, moves, strict=True), strict=True))
-        for names, sizes, moves in zip(*split, strict=True)
-    ]
 
 
 def _doubts(made: list[dict[str, Any]]) -> list[Caveat]:

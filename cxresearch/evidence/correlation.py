@@ -8,7 +8,7 @@ from typing import Any
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import ladder_words, multiplicity, sampling
+from cxresearch.evidence import ladder_words, multiplicity, pitfalls, sampling
 from cxresearch.evidence.ladder import METHODS, Asking, Pair, ladder_rows, lag_rows, level_rows
 from cxresearch.finding import Finding
 from cxresearch.measures import LADDER
@@ -55,6 +55,8 @@ def relate(
     lacking = (*study.missing(*outcomes, *terms), *sampling.empty_roles(of, among))
     if lacking or not outcomes or not terms:
         return sampling.nothing(study, "relate", _question(outcomes, terms), lacking)
+    if "churned" in (*outcomes, *terms):
+        pitfalls.refuse_known_later(study, [x for x in (*outcomes, *terms, *(given or ())) if x != "churned"])
     pairs = [_pair(study, y, x, given, months, methods) for y in outcomes for x in terms if x != y for months in lags]
     table: list[dict[str, Any]] = []
     ask = Asking(study, pairs)

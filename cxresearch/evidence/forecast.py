@@ -14,11 +14,11 @@ from scipy import stats
 from scipy.special import expit
 
 from cxresearch.data.study import Study
-from cxresearch.data.terms import AFTER_LEAVING
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
 from cxresearch.evidence.inference import Array, Interval
 from cxresearch.evidence.logistic import fit_logit, leave_one_out
+from cxresearch.evidence.pitfalls import refuse_known_later
 from cxresearch.finding import Caveat
 from cxresearch.measures import number
 
@@ -151,12 +151,9 @@ def brier(y: Array, told: Array) -> Array:
 
 def refuse_afterwards(study: Study, terms: Sequence[str]) -> None:
     """Raise UsageError for terms that nothing can be foretold by: known only after leaving, or categories."""
+    refuse_known_later(study, terms)
     for name in terms:
         term = study.term(name)
-        if name in AFTER_LEAVING:
-            raise UsageError(
-                f"{name} ({term.label}) is known only after a customer left, so it foretells nothing: leave it out"
-            )
         if term.kind not in ("number", "flag"):
             raise UsageError(
                 f"{name} ({term.label}) is no number and no flag; leavers_by_level gives the rate of each level"

@@ -10,7 +10,7 @@ import numpy as np
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, multiplicity, sampling
+from cxresearch.evidence import inference, multiplicity, pitfalls, sampling
 from cxresearch.evidence.lab import proportional as cox
 from cxresearch.evidence.lives import Array, Lives, coded, doubts, followed, one_row_each
 from cxresearch.evidence.logistic import varies
@@ -43,6 +43,7 @@ def hazard_ratios(
     lacking = (*lacking, *study.missing(*terms, *held), *sampling.empty_roles(among))
     if lacking or not terms:
         return sampling.nothing(study, "survive", question, lacking)
+    pitfalls.refuse_known_later(study, (*terms, *held))
     for word in [t for t in (*terms, *held) if study.term(t).kind not in ("number", "flag")]:
         raise UsageError(f"{word} has levels and no unit for a hazard ratio; split by it: survive(study, by={word!r})")
     if origin != "activation" and one_row_each(study):
@@ -54,6 +55,9 @@ def hazard_ratios(
     at = cox.spells(seen.of("entry"), seen.of("exit"), seen.of("left"), strata)
     made: list[dict[str, Any]] = []
     caveats = doubts(study, found, seen.cluster_count, seen.independent)
+    caveats += [
+        c for c in pitfalls.of_terms(study, terms, held, leaving=True) if c.code != "immortal" or landmark is None
+    ]
     models: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = [("crude", (t,), (t,)) for t in terms]
     models += [("adjusted", (*terms, *held), terms)] if len(terms) + len(held) > 1 else []
     for model, columns, shown in models:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import multiplicity, ranking, sampling, shares
+from cxresearch.evidence import multiplicity, pitfalls, ranking, sampling, shares
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.finding import Caveat, Finding, written
@@ -101,9 +101,10 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
         made += _performance(study, table, of, terms, spread)
     if method == "dominance" and found.tells:
         made += _dominance(of, terms, found)
-    if study.on_survey([of]):
-        text = "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer."
+    if study.on_survey([of]) and any(study.on_survey([x]) for x in terms):
+        text = "All ratings of one questionnaire move together: a term that plays no part still gets a share. Compare the shares within customer, which a lasting mood does not reach; a mood of the day does: rank what operations measured beside it."
         caveats.append(Caveat("halo", text))
+    caveats += pitfalls.of_terms(study, terms, leaving=True) if of == "churned" else []
     finding = sampling.finding(
         study,
         made,

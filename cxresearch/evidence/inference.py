@@ -86,6 +86,35 @@ def jackknife(
     return Interval(float(full), error, df, low, high, p_value, kept)
 
 
+def difference(now: Kept | None, before: Kept | None, estimate: float = math.nan) -> Interval:
+    """The jackknife of a difference: a part that only one of both has changes only that one.
+
+    `estimate` is what there is to say of a difference where a number was not made from parts.
+    """
+    if now is None or before is None or len(now.blocks.ways) != len(before.blocks.ways):
+        return Interval(estimate) if math.isfinite(estimate) else NOTHING
+    estimate = estimate if math.isfinite(estimate) else now.full - before.full
+    labels, sizes, left_out, ways = [], [], [], []
+    for mine, theirs in zip(_parts(now), _parts(before), strict=True):
+        every = sorted({*mine, *theirs})
+        labels += every
+        ways.append(len(every))
+        sizes += [mine.get(x, (0.0, 0.0))[0] + theirs.get(x, (0.0, 0.0))[0] for x in every]
+        left_out += [estimate + mine.get(x, (0.0, 0.0))[1] - theirs.get(x, (0.0, 0.0))[1] for x in every]
+    return jackknife(estimate, np.array(left_out), blocks=Blocks(tuple(labels), np.array(sizes), tuple(ways)))
+
+
+def _parts(kept: Kept) -> list[dict[str, tuple[float, float]]]:
+    """For blocks, periods and cells: the rows of each part, and how far leaving it out moves the number."""
+    labels = np.array(kept.blocks.labels, dtype=object)
+    moved = kept.left_out - kept.full
+    split = (kept.blocks.split(values) for values in (labels, kept.blocks.sizes, moved))
+    return [
+        dict(zip(names, zip(sizes, moves, strict=True), strict=True))
+        for names, sizes, moves in zip(*split, strict=True)
+    ]
+
+
 def _inside(scale: Measure, full: float, values: Array) -> bool:
     """Whether the scale is defined for all values."""
     lowest, highest = min(full, values.min()), max(full, values.max())

@@ -341,5 +341,8 @@ def level_rows(pair: Pair, by: str, steps: Sequence[str], ask: Asking) -> list[d
         made += _within(pair, ask, f"within {ask.study.term(by).label}", moments(ask.study, table, columns, fixed=by))
     for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
         only, group = table.filter(table[by] == level), f"{by}={level}"
-        made += _crude(pair, ask, only, group) + _adjusted(pair, ask, only, group)
+        own = _crude(pair, ask, only, group) + _adjusted(pair, ask, only, group)
+        whole = only.filter(*(only[x].notnull() for x in columns))
+        people = sampling.people(ask.study, whole, own[0]["n"])
+        made += [record | {"people": people} for record in own]
     return made

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from cxresearch.data.study import Study
-from cxresearch.evidence import sampling, silent
+from cxresearch.evidence import pitfalls, sampling, silent
 from cxresearch.evidence.ladder import Pair
+from cxresearch.evidence.pitfalls import side
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import MODELS, number
 
 HUGE_N = 20_000
 SMALL_R = 0.05
+BENT, BENT_PART = 0.05, 0.2  # r and rho are another answer when they differ by both, the part of the larger
 NAMES = {
     "r": "Pearson r",
     "rho": "Spearman rho",
@@ -124,21 +126,14 @@ def _cap(text: str) -> str:
 
 def _turns(crude: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether both intervals exclude zero, on opposite sides of it."""
-    return _side(crude) * _side(other) < 0
+    return side(crude) * side(other) < 0
 
 
 def _gone(crude: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether a crude correlation that excludes zero is not there at equal levels: apart from an interval with zero."""
-    if not other["model"].startswith(EQUAL) or not _side(crude) or other["conf_low"] is None or _side(other):
+    if not other["model"].startswith(EQUAL) or not side(crude) or other["conf_low"] is None or side(other):
         return False
     return bool(other["conf_high"] < crude["conf_low"] or crude["conf_high"] < other["conf_low"])
-
-
-def _side(record: dict[str, Any]) -> int:
-    """On which side of zero an interval lies; 0 where it holds zero or there is none."""
-    if record["conf_low"] is None or record["conf_high"] is None:
-        return 0
-    return int(record["conf_low"] > 0) - int(record["conf_high"] < 0)
 
 
 def caveats(
@@ -151,7 +146,7 @@ def caveats(
         found.append(
             Caveat(
                 "halo",
-                "Both are answers of one questionnaire: a common mood ties them together, also within a customer.",
+                "Both are answers of one questionnaire: a common mood ties them together, also within a customer. Put a measure of operations on one side, or hold marker_item fixed.",
             )
         )
     if asked and "churned" in names and study.knows_silent:
@@ -161,6 +156,8 @@ def caveats(
                 "Leavers answer less: among those who answered the correlation is not that of all customers.",
             )
         )
+    terms, given = [pair.term for pair in pairs], [x for pair in pairs for x in pair.given]
+    found += pitfalls.of_terms(study, terms, given, leaving="churned" in names)
     for pair in pairs:
         own = [
             r for r in table if r["outcome"] == pair.outcome and r["term"] == pair.term and r["measure"] in ("r", "rho")
@@ -176,13 +173,18 @@ def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[C
     steps = [r for r in own if r["group"] == "all" and r["measure"] in crude]
     turned = [r for r in steps if _turns(crude[r["measure"]], r)]
     gone = [r for r in steps if _gone(crude[r["measure"]], r)]
-    for records, what in ((turned, "sign of {} with {} turns"), (gone, "correlation of {} with {} is not there")):
+    shown = [r for r in steps if r["model"].startswith(EQUAL) and pitfalls.hidden(crude[r["measure"]], r)]
+    for records, what in (
+        (turned, "sign of {} with {} turns"),
+        (gone, "correlation of {} with {} is not there"),
+        (shown, "number hides a correlation of {} with {}"),
+    ):
         if records:
             told = " and ".join(dict.fromkeys(MODELS.get(r["model"], r["model"]) for r in records))
             text = f"The crude {what.format(x, y)}: {told}. Do not read the crude number alone."
             found.append(Caveat("confounded", text))
             break
-    found += _reversal(study, own, crude.get("r"))
+    found += _reversal(study, own, crude.get("r")) + _bent(crude, x, y)
     r = crude.get("r")
     if (
         r
@@ -198,6 +200,17 @@ def _pair_caveats(study: Study, pair: Pair, own: list[dict[str, Any]]) -> list[C
             )
         )
     return found
+
+
+def _bent(crude: dict[str, dict[str, Any]], x: str, y: str) -> list[Caveat]:
+    """A doubt where r and rho differ by much and by more than chance: no straight line, or a few extreme values."""
+    if not {"r", "rho"} <= set(crude) or not pitfalls.told_apart(crude["r"], crude["rho"]):
+        return []
+    r, rho = crude["r"]["estimate"], crude["rho"]["estimate"]
+    if abs(r - rho) < max(BENT, BENT_PART * max(abs(r), abs(rho))):
+        return []
+    text = f"{_cap(x)} with {y}: r is {number(r)} and the rank correlation {number(rho)}, so the relation is no straight line, or a few extreme values make r. Read rho for most customers; rank_drivers(method='penalty_reward') tells the slopes on both sides of the mean."
+    return [Caveat("nonlinear", text)]
 
 
 def _reversal(study: Study, own: list[dict[str, Any]], crude: dict[str, Any] | None) -> list[Caveat]:

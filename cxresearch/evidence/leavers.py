@@ -72,7 +72,8 @@ def leavers_by_level(study: Study, term: str) -> Finding:
     for name, level in _levels(known, term, study.term(term).high == 100):
         found = rows(study, known.filter(level), ["churned"])
         if found.n:
-            made.append(_rate_row(found, found.of("churned"), f"{term}={name}", odds))
+            people = sampling.people(study, known.filter(level), found.n)
+            made.append(_rate_row(found, found.of("churned"), f"{term}={name}", odds) | {"people": people})
     finding = sampling.finding(
         study,
         made,
@@ -181,6 +182,7 @@ def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dic
 
 def _few(study: Study, made: Sequence[dict[str, Any]]) -> list[Caveat]:
     """A doubt where one of the rates shown rests on few clusters."""
-    clusters = [r["clusters"] for r in made if r["n"] >= study.min_cell and r["clusters"] < r["n"]]
+    shown = [r for r in made if min(r["n"], r.get("people") or r["n"]) >= study.min_cell]
+    clusters = [r["clusters"] for r in shown if r["clusters"] < r["n"]]
     fewest = min(clusters, default=sampling.FEW_CLUSTERS)
     return [sampling.few_clusters(study, fewest)] if fewest < sampling.FEW_CLUSTERS else []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling
+from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.association import partial
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.bootstrap import bootstrap_interval
@@ -111,6 +111,8 @@ def _checked(study: Study, columns: Sequence[str], method: str) -> bool:
         if kind not in ("number", "flag") or columns.count(name) > 1:
             what = "stands twice" if columns.count(name) > 1 else f"is a {kind}"
             raise UsageError(f"{name!r} {what}: outcome, term, through and given are different numbers or flags")
+    if columns[0] == "churned":
+        pitfalls.refuse_known_later(study, columns[1:])
     if method not in METHODS:
         raise UsageError(f"no method {method!r}; it is one of {', '.join(METHODS)}")
     flag = kinds[columns[0]] == "flag"

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling
+from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.logistic import fit_logit
 from cxresearch.evidence.moments import moments
@@ -51,6 +51,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     import statsmodels.formula.api as smf
 
     outcome, terms = _terms(formula, study)
+    if outcome == "churned":
+        pitfalls.refuse_known_later(study, [x for x in terms if x != outcome])
     kind = method or ("logistic" if outcome == "churned" else "linear")
     if kind not in KINDS:
         raise UsageError(f"no method {kind!r}; it is one of {', '.join(KINDS)}")

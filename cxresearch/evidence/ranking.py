@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling, shares
+from cxresearch.evidence import inference, pitfalls, sampling, shares
 from cxresearch.evidence.blocks import Blocks as LeftOut
 from cxresearch.evidence.blocks import one_way
 from cxresearch.evidence.moments import Spread, moments
@@ -103,10 +103,12 @@ def players_of(sizes: Sequence[int]) -> list[list[int]]:
 
 
 def refuse_words(study: Study, columns: Sequence[str]) -> None:
-    """A UsageError where a column is no number or flag."""
+    """A UsageError where a column (the outcome first) is no number or flag, or comes after the leaving that is asked."""
     words = [c for c in columns if study.term(c).kind not in ("number", "flag")]
     if words:
         raise UsageError(f"{words[0]} is no number; take terms that are numbers or flags, or split by it elsewhere")
+    if columns[0] == "churned":
+        pitfalls.refuse_known_later(study, columns[1:])
 
 
 def split(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import ibis.expr.types as ir
+
 from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME, Role
+from cxresearch.evidence.blocks import Blocks
 from cxresearch.evidence.moments import Spread
 from cxresearch.finding import Caveat, Finding
 from cxresearch.table import KEY, tidy
@@ -35,6 +38,13 @@ def finding(
         "labels": {name: BY_NAME[name].label for name in sorted(names) if name in BY_NAME},
     }
     return Finding(table=table, kept=kept, answer=answer, caveats=once([*study.caveats(), *caveats]), **given | fields)
+
+
+def people(study: Study, table: ir.Table, n: int) -> int | None:
+    """How many customers the n rows of a table are of, where they may be fewer than min_cell; else None: not counted."""
+    if n >= study.min_cell * len(study.periods) or "customer_id" not in table.columns:
+        return None
+    return int(table.customer_id.nunique().to_pyarrow().as_py())
 
 
 def once(caveats: Iterable[Caveat]) -> tuple[Caveat, ...]:
@@ -109,15 +119,15 @@ class Notes:
         clusters = max(s.clusters for s in self.spreads)
         if clusters < self.study.min_cell:
             return f"95 % intervals: jackknife over {told(self.study, clusters)} {cluster}s."
-        return f"95 % intervals: jackknife over {blocks} blocks of {clusters:,} {cluster}s."
+        months = max(s.parts.ways[1] if len(s.parts.ways) > 1 else 0 for s in self.spreads)
+        both = f" and over {months} periods, errors two-way" if months else ""
+        return f"95 % intervals: jackknife over {blocks} blocks of {clusters:,} {cluster}s{both}."
 
     def caveats(self) -> list[Caveat]:
         """Doubts that come from how few clusters there are."""
-        found = []
         clustered = [s for s in self.spreads if not s.independent]
-        if clustered and max(s.clusters for s in clustered) < FEW_CLUSTERS:
-            found.append(few_clusters(self.study, max(s.clusters for s in clustered)))
-        return found
+        widest = max(clustered, key=lambda s: s.clusters, default=None)
+        return few_parts(self.study, widest.parts, widest.clusters) if widest is not None else []
 
 
 def cluster_name(study: Study) -> str:
@@ -134,6 +144,17 @@ def why_not(finding: Finding, otherwise: str) -> str:
 def told(study: Study, n: int) -> str:
     """A count of people in words: one below min_cell is not told."""
     return f"fewer than {study.min_cell}" if 0 < n < study.min_cell else f"{n:,}"
+
+
+def few_parts(study: Study, parts: Blocks, clusters: int) -> list[Caveat]:
+    """A doubt where clusters are few, or the months that share shocks, whichever are fewer."""
+    periods = parts.ways[1] if len(parts.ways) > 1 else clusters
+    if min(clusters, periods) >= FEW_CLUSTERS:
+        return []
+    if clusters <= periods:
+        return [few_clusters(study, clusters)]
+    text = f"Months share shocks, and there are only {periods}: the interval counts them as {periods} observations, t with {periods - 1} degrees of freedom. A longer window= tells more."
+    return [Caveat("few-clusters", text)]
 
 
 def few_clusters(study: Study, clusters: int) -> Caveat:

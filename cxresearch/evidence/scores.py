@@ -85,7 +85,7 @@ def score(
         method=_method(study, sums) + (nonresponse.ASSUMPTION if response else ""),
         sample=_sample(study, sums),
         periods=f"{study.period}; trend from {study.periods[0]}",
-        caveats=[*_caveats(study, response, sums), *doubts],
+        caveats=[*_caveats(study, response, sums), *_chosen(study, split), *doubts],
     )
     answer, title = _answer(study, of, split, finding)
     return dataclasses.replace(finding, answer=answer, title=title)
@@ -183,6 +183,14 @@ def _caveats(study: Study, response: Sequence[dict[str, Any]], sums: Tally) -> t
             )
         )
     return tuple(found)
+
+
+def _chosen(study: Study, by: str | None) -> list[Caveat]:
+    """A doubt where groups are those of an answer: who is chosen for a low answer rises by itself."""
+    if by is None or study.term(by).kind != "number" or not study.on_survey([by]):
+        return []
+    text = f"Groups by {study.term(by).label} are chosen by an answer: those who answered lowest rise by themselves the next time they are asked. Judge what was done for them by others who had answered as low and for whom it was not done."
+    return [Caveat("regression", text)]
 
 
 def _answer(study: Study, of: str, split: str | None, finding: Finding) -> tuple[str, str]:

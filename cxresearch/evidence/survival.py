@@ -12,7 +12,7 @@ import numpy as np
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, sampling
+from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.hazards import hazard_ratios
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab import curves
@@ -74,6 +74,7 @@ def survive(
         raise UsageError(f"origin is {origin!r}; it is activation or window")
     question = "How long do customers stay?" if by is None else f"How does staying differ by {study.term(by).label}?"
     lacking = study.missing("churned", *(["tenure_m"] if origin == ACTIVATION else []), *([by] if by else []))
+    pitfalls.refuse_known_later(study, [by] if by and by not in CAUSES else [])
     if among is not None:
         return hazard_ratios(study, among, given, by, origin, landmark, lacking)
     lacking += study.missing(*(given or ()))

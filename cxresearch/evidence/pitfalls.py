@@ -1,0 +1,74 @@
+"""Pitfalls: terms that say another thing than they seem to, and steps of an answer that say another thing than the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cxresearch.data.study import Study
+from cxresearch.data.terms import AFTER_LEAVING, EARNED, PROBLEMS, SYMPTOMS
+from cxresearch.errors import UsageError
+from cxresearch.evidence import inference
+from cxresearch.finding import Caveat
+
+
+def refuse_known_later(study: Study, terms: Iterable[str]) -> None:
+    """Raise UsageError for terms that are known only after a customer left: leaving goes with them whatever came before."""
+    for name in terms:
+        if name in AFTER_LEAVING:
+            label = study.term(name).label
+            raise UsageError(
+                f"{name} ({label}) is known only after a customer left, so it foretells nothing: leave it out"
+            )
+
+
+def of_terms(study: Study, terms: Sequence[str], given: Sequence[str] = (), *, leaving: bool) -> list[Caveat]:
+    """Doubts that the terms themselves bring: contacts are symptoms; what one gets by staying looks loyal.
+
+    `leaving` says that the question is who leaves; `given` is held fixed.
+    """
+    found = []
+    symptoms = [study.term(x).label for x in dict.fromkeys(terms) if x in SYMPTOMS]
+    if symptoms:
+        lacking = [x for x in PROBLEMS if study.has(x) and x not in given]
+        held = f"Hold the problem itself fixed (given=[{', '.join(map(repr, lacking))}]); w" if lacking else "W"
+        text = f"{_listed(symptoms)}: a symptom of a problem, or of a customer who is about to leave, and not what customers leave for. {held}hat is left may still be problems that nobody recorded: read it as a warning sign."
+        found.append(Caveat("symptom", text))
+    earned = [study.term(x).label for x in dict.fromkeys(terms) if x in EARNED] if leaving else []
+    if earned:
+        text = f"{_listed(earned)}: customers get it by staying, so those who have it look loyal for having had the time. Read the number at the same tenure, or ask survive(…, landmark=…) of those still there."
+        found.append(Caveat("immortal", text))
+    return found
+
+
+def _listed(labels: Sequence[str]) -> str:
+    text = ", ".join(labels)
+    return text[:1].upper() + text[1:]
+
+
+def side(record: Mapping[str, Any]) -> int:
+    """On which side of zero the interval of a row lies; 0 where it holds zero or there is none."""
+    if record["conf_low"] is None or record["conf_high"] is None:
+        return 0
+    return int(record["conf_low"] > 0) - int(record["conf_high"] < 0)
+
+
+def hidden(crude: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a row excludes zero that the crude row holds, and differs from the crude one by more than chance."""
+    return side(crude) == 0 != side(other) and told_apart(crude, other)
+
+
+def told_apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two rows of the same study differ by more than chance: the same part is left out of both."""
+    return side(vars(inference.difference(one.get("kept"), other.get("kept")))) != 0
+
+
+def confounded(study: Study, term: str, crude: Mapping[str, Any], adjusted: Mapping[str, Any]) -> list[Caveat]:
+    """A doubt about a crude difference of leavers that is another one at the same level of what is held fixed."""
+    turned = side(crude) * side(adjusted) < 0
+    gone = side(crude) != 0 == side(adjusted) and told_apart(crude, adjusted)
+    if not (turned or gone or hidden(crude, adjusted)):
+        return []
+    what = "has the opposite sign" if turned else "is not there" if gone else "shows"
+    text = f"{_listed([study.term(term).label])}: crude, {'no' if what == 'shows' else 'a'} difference of leavers is told; at the same level of what is held fixed {'it ' if what != 'shows' else 'one '}{what}. Do not read the crude number alone."
+    return [Caveat("confounded", text)]

@@ -282,4 +282,4 @@ def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[
     if part["verdict"] != "not_estimable":
         return []
     needs = next(p.needs for p in claims.register()[claim["id"]].parts if p.name == part["part"])
-    return [column for column in needs if column in part["reason"] or column.startswith("interactions.")]
+    return [column for column in needs if column in part["reason"]]

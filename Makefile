@@ -1,6 +1,8 @@
 # make report   install, simulate the demo operator, render the monthly edition
 # make test     what CI runs; make test-all also runs the slow tests
 # make lab      open the notebooks
+# make validate measure coverage and bias against simulated truth (slow), written to tests/VALIDITY.md
+# make bench    time and memory on large tables, beside other ways to the same numbers (slow)
 # make upgrade  pin the newest packages (needs uv)
 
 ENV := .venv
@@ -12,7 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c "$(SUITABLE)" 2>/dev/null && { command -v $$p; break; }; done)
 
 .DEFAULT_GOAL := report
-.PHONY: report test test-all lab upgrade
+.PHONY: report test test-all lab validate bench upgrade
 
 report: $(STAMP)
 	$(BIN)/cxresearch report monthly
@@ -31,6 +33,12 @@ test-all: $(STAMP)
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+validate: $(STAMP)
+	$(BIN)/python tests/validity.py
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
 
 # The stamp is written last, so an installation that was interrupted is taken up again.
 # First the pinned packages, checked against their hashes; then this project, which adds no package.

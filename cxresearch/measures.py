@@ -122,7 +122,7 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "answered": "those who answered",
     "silent": "the silent",
     "weighted": "weighted",
-    "bounds": "bounds, whatever the silent say",
+    "bounds": "bound, whatever the silent say",
     "between": "between levels",
     "change": "change",
     "total": "total",

@@ -68,7 +68,7 @@ def of_items(case: Case, items: list[str], folder: Path) -> Finding:
     """All that `reliability` says of a score of these columns."""
     score = f"{{mean_of = {json.dumps(items)}, scale = [0, 10]}}"
     study = study_of(folder, surveys=table(case.dataset)[items], columns={"satisfaction": score})
-    return cx.reliability(study, method=("alpha", "omega", "composite", "others", "items", "duhachek"))
+    return cx.reliability(study, method=("alpha", "omega", "observed", "composite", "others", "items", "duhachek"))
 
 
 @built("omega.mobi.PERQ", "omega.mobi.IMAG", "omega.mobi.CUSA")

@@ -113,7 +113,7 @@ def _enough_rows(study: Study, of: str, blocks: Blocks, notes: sampling.Notes) -
     dropped = {c for c, m in missing.items() if m > MOST_MISSING and c not in best}
     for term in columns:
         if term in dropped:
-            notes.skipped(term, f"{100 * missing[term]:.0f} % of rows lack it")
+            notes.without(term, f"which {100 * missing[term]:.0f} % of rows lack")
     return {name: tuple(x for x in terms if x not in dropped) for name, terms in blocks.items()}
 
 
@@ -205,6 +205,9 @@ def _finding(
         sample=sample,
         caveats=[*caveats, Caveat("weak-split", text)],
     )
+    finding = dataclasses.replace(
+        finding, labels={"end_to_end": f"all beyond {next(iter(reliable))}"} | dict(finding.labels)
+    )
     answer, title = _answer(study, of, finding)
     return dataclasses.replace(finding, answer=answer, title=title)
 
@@ -227,7 +230,9 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
 
     listed = ", ".join(told(record) for record in sorted(ranges, key=lambda r: -r["estimate"]))
     gain = finding.one(measure="r2_difference")
-    text = f"Of what the blocks explain of {outcome} (R² = {written(r2)}) go with {listed}: the range over {'what the reliabilities may be' if ranges[0]['model'] == 'range' else 'the orders of entry'}. All blocks explain {written(gain, n=False)} more than {finding.rows(measure='share')[0]['term']} alone."
+    over = "what the reliabilities may be" if ranges[0]["model"] == "range" else "the orders of entry"
+    first = finding.rows(measure="share")[0]["term"]
+    text = f"Parts of what the blocks explain of {outcome}, as ranges over {over}: {listed}. Together they explain R² = {written(r2)}; beyond {first} alone {written(gain, n=False)}."
     apart = max(ranges, key=lambda r: r["estimate"])
     if all(r is apart or (r["conf_high"] or 1.0) < (apart["conf_low"] or 0.0) for r in ranges):
         return text, f"{apart['term'].capitalize()} has the largest share of what goes with {outcome}"

@@ -55,7 +55,7 @@ def compared(of: str, unit: str, by: str, levels: Tally) -> list[dict[str, Any]]
         }
         made.append(row(measure="difference", unit=unit, p_adjusted=p_adjusted, **shown, **gap.numbers()))
         if not levels.net:
-            made.append(row(measure="effect_size", unit="standard deviations", **shown, **_size(pair).numbers()))
+            made.append(row(measure="effect_size", **shown, **_size(pair).numbers()))
     together: dict[str, Any] = {"outcome": of, "model": "between", "term": by, "n": int(levels.n.sum())}
     together["clusters"] = levels.all_clusters
     made.append(row(measure="eta2", **together, **_between(levels).numbers()))
@@ -113,6 +113,7 @@ def told(study: Study, by: str, finding: Finding) -> str:
     top, name = max(pairs, key=lambda r: abs(r["estimate"])), study.term(by).label
     if top["p_adjusted"] >= CHANCE:
         return (
-            f". No difference between levels of {name} is told from zero: the widest, {top['term']}, is {written(top)}"
+            f". Of {len(pairs)} difference{'s' * (len(pairs) > 1)} between levels of {name} none is told from zero"
+            f"{' at a false-discovery rate of 5 %' * (len(pairs) > 1)}: the widest, {top['term']}, is {written(top)}"
         )
     return f". It differs by {name}: {top['term']} by {written(top)}"

@@ -25,10 +25,11 @@ from cxresearch.table import row
 Array = NDArray[np.float64]
 LOW = 0.7  # below it a score is usually held too unreliable to compare groups by
 IMPROPER = "The one-factor model behind omega is improper ({}): read alpha instead, and look at those answers."
-METHODS = ("alpha", "omega", "composite", "others", "items", "duhachek")
+METHODS = ("alpha", "omega", "observed", "composite", "others", "items", "duhachek")
 METHOD_WORDS = {
     "alpha": "Cronbach's alpha.",
-    "omega": "McDonald's omega of a one-factor model by maximum likelihood: `implied` divides by the variance of the sum that the model implies, `observed` by the observed one.",
+    "omega": "McDonald's omega of a one-factor model by maximum likelihood, of the variance of the sum that the model implies.",
+    "observed": "Omega of the observed variance of the sum too, which differs where one factor fits badly.",
     "composite": "Composite reliability and average variance extracted (Fornell & Larcker) of standardised answers.",
     "others": "Alpha of standardised answers, Guttman's lambda 6, mean correlation of the answers.",
     "items": "Of each answer: correlation with the sum of the others and of all, alpha without it.",
@@ -43,7 +44,7 @@ def reliability(
 
     `of` are scores that are means of answers (default: all that the study has), over the window. `method` is any of
     METHODS. Rows by measure and model: alpha (crude; `standardised`; `dropped`: without the answer that is the term;
-    `duhachek`: with that interval), omega (`implied` or `observed`: by which variance of the sum), composite_reliability and ave
+    `duhachek`: with that interval), omega (`implied`; with "observed" `observed` too: by which variance of the sum), composite_reliability and ave
     (`standardised`), lambda6, r (`answers`: mean among answers), item_total (`rest`: with the others; `all`).
     Intervals, where every row is one customer: Feldt's, the delta method for omega, Fisher's z; else, and where there is no
     textbook, the jackknife over blocks of clusters. Two answers have no omega. Sources: Cronbach (1951); Feldt (1965); McDonald (1999); Fornell &
@@ -52,7 +53,7 @@ def reliability(
     Example:
     >>> found = cx.reliability(study, "satisfaction")
     >>> [(row["measure"], row["model"]) for row in found.rows()]
-    [('alpha', 'crude'), ('omega', 'implied'), ('omega', 'observed')]
+    [('alpha', 'crude'), ('omega', 'implied')]
     """
     unknown = sorted(set(method) - set(METHODS))
     if unknown:
@@ -128,7 +129,7 @@ class _Score:
             made.append(self._row("alpha", self._alpha(self.full, lambda s: alpha(s, everyone), self.k)))
         if "duhachek" in method:
             made.append(self._row("alpha", self._duhachek(), "duhachek"))
-        if "omega" in method or "composite" in method:
+        if {"omega", "observed", "composite"} & set(method):
             made += self._of_one_factor(method)
         if "others" in method:
             standard = self._smooth(lambda s: alpha(consistency.correlations(s), everyone), "alpha")
@@ -180,11 +181,16 @@ class _Score:
 
     def _of_one_factor(self, method: Sequence[str]) -> list[dict[str, Any]]:
         """Omegas, composite reliability and AVE of the one-factor model of the answers, or why there are none."""
-        wanted = {("omega", "implied"), ("omega", "observed")} if "omega" in method else set()
-        wanted |= (
-            {("composite_reliability", "standardised"), ("ave", "standardised")} if "composite" in method else set()
-        )
-        order = sorted(wanted, key=lambda w: (["omega", "composite_reliability", "ave"].index(w[0]), w[1]))
+        order = [
+            (measure, model)
+            for way, measure, model in (
+                ("omega", "omega", "implied"),
+                ("observed", "omega", "observed"),
+                ("composite", "composite_reliability", "standardised"),
+                ("composite", "ave", "standardised"),
+            )
+            if way in method
+        ]
         why, fit = one_factor(self.spread)
         if fit is None:
             return [self._row(m, inference.NOTHING, model, effect_label=why) for m, model in order]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxresearch.data.study import Study
+from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.inference import Interval
@@ -217,6 +218,10 @@ def _finding(
     jackknife = " (explain_churn's are by jackknife)" if outcome == "churned" and not how else ""
     if how:
         errors = f"{how} {cluster}"
+
+    def spoken(name: str) -> str:
+        return BY_NAME[name].label if name in BY_NAME else name
+
     what = {"linear": "slope", "logistic": "odds ratio", "ordinal": "odds ratio of a higher value"}[kind]
     return sampling.finding(
         study,
@@ -227,8 +232,8 @@ def _finding(
         design="adjusted" if len(made) > 1 else "associational",
         method=f"{KINDS[kind]}{'' if how else ' (statsmodels)'}; errors {errors}{jackknife}.",
         sample=f"{n:,} of {asked:,} rows have all terms.",
-        answer=f"{formula}: "
-        + "; ".join(f"{r['term']} {written({k: r[k] for k in r}, n=False)}" for r in made)
+        answer=f"{what.capitalize()}{'s' * (kind == 'linear' and len(made) > 1)} of {spoken(outcome)}{', the others held fixed' * (len(made) > 1)}: "
+        + "; ".join(f"{spoken(r['term'])} {written({k: r[k] for k in r}, n=False)}" for r in made)
         + f"; n = {n:,}.",
         title=f"{KINDS[kind]}: {formula}",
     )

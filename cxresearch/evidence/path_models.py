@@ -68,7 +68,7 @@ def paths(
     spread = moments(study, study.rows(asked), asked).clustered
     notes.saw(spread, asked)
     for item in [x for x, v in zip(spread.columns, np.diagonal(spread.full), strict=True) if not v > 0]:
-        notes.skipped(item, "it is the same in all rows")
+        notes.without(item, "the same in all rows")
         answers = {name: [x for x in block if x != item] for name, block in answers.items()}
     kind = "plsc" if method == "consistent" else "pls_raw" if items == "raw" else "pls"
     base: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters, "model": kind}

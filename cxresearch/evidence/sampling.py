@@ -83,6 +83,7 @@ class Notes:
         self.study = study
         self.spreads: list[Spread] = []
         self.missed: dict[str, str] = {}
+        self.dropped: dict[str, str] = {}
         self.on_survey = False
 
     def saw(self, spread: Spread, columns: Sequence[str]) -> None:
@@ -93,6 +94,10 @@ class Notes:
     def skipped(self, step: str, reason: str) -> None:
         """Remember a step that could not be taken, once."""
         self.missed[step] = reason
+
+    def without(self, column: str, reason: str) -> None:
+        """Remember a column that was left out of the question, once."""
+        self.dropped[BY_NAME[column].label if column in BY_NAME else column] = reason
 
     def text(self) -> str:
         """What the finding rests on, in words."""
@@ -106,6 +111,7 @@ class Notes:
         if self.study.segment != "all":
             parts.append(f"Only {self.study.segment_term} {self.study.segment}.")
         parts += [f"No step '{step}': {reason}." for step, reason in self.missed.items()]
+        parts += [f"Left out: {column}, {reason}." for column, reason in self.dropped.items()]
         return " ".join(parts)
 
     def interval_method(self) -> str:

@@ -29,7 +29,7 @@ class Table:
     numeric: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-    folded: bool = False  # too long for its place: stands in the appendix
+    folded: bool = False  # too long for its place, or drawn there: stands in the appendix
 
 
 @dataclass(frozen=True)

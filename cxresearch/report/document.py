@@ -83,7 +83,6 @@ class _Reader:
         self.about, self.summary = about, summary
         self.findings = self.charts = 0
         self.folds = False
-        self.tables: list[Table] = []
         self.terms: dict[str, None] = {}
         self.extra: list[Chapter] = []
         self.warnings: list[str] = []
@@ -109,7 +108,7 @@ class _Reader:
             tuple(opening),
             tuple(rest),
             tuple(self.extra),
-            tuple(self.tables),
+            tuple(_folded([*(chapter for _, chapter in chapters), *self.extra])),
             _glossary(self.terms),
             warnings=tuple(self.warnings),
         )
@@ -186,10 +185,7 @@ class _Reader:
         self.findings += 1
         for record in found.rows():
             self.terms.update(dict.fromkeys(name for name in (record["outcome"], record["term"]) if name))
-        block = results.finding(found, f"finding-{self.findings}", folded=self.folds)
-        if block.table and block.table.folded:
-            self.tables.append(block.table)
-        return block
+        return results.finding(found, f"finding-{self.findings}", folded=self.folds)
 
     def _chart(self, svg: str, metadata: Mapping[str, Any]) -> Chart:
         self.charts += 1
@@ -231,18 +227,26 @@ def _unfinished(cells: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def _paired(blocks: Iterable[Block]) -> list[Block]:
-    """Charts that follow a finding at once belong to it; a method that their caption gives is not said twice."""
+    """Charts that follow a finding at once belong to it; neither their numbers nor their method are said twice in place."""
     paired: list[Block] = []
     for block in blocks:
         last = paired[-1] if paired else None
         if isinstance(block, Chart) and isinstance(last, FindingBlock):
             method = "" if last.method in block.caption else last.method
-            paired[-1] = replace(last, charts=(*last.charts, block), method=method)
+            table = replace(last.table, folded=True) if last.table else None
+            paired[-1] = replace(last, charts=(*last.charts, block), method=method, table=table)
         elif isinstance(block, (ClaimsBlock, Notice)) and isinstance(last, Prose) and block.title in _headings(last):
             paired.append(replace(block, title=""))  # the notebook has just given this heading
         else:
             paired.append(block)
     return paired
+
+
+def _folded(chapters: Iterable[Chapter]) -> Iterator[Table]:
+    """The tables that stand in the appendix, in reading order."""
+    for block in (block for chapter in chapters for block in chapter.blocks):
+        if isinstance(block, FindingBlock) and block.table and block.table.folded:
+            yield block.table
 
 
 def _headings(said: Prose) -> list[str]:

@@ -19,6 +19,9 @@ NOTICE_MIME = "application/vnd.cxresearch.notice+json"
 SVG_MIME = "image/svg+xml"
 
 ROWS_IN_PLACE = 8  # a longer table of a finding goes to the appendix
+LETTERS = 75  # of text, that fit beside the numbers of a row
+
+TEXTS = ("outcome", "term", "model", "group", "measure", "unit")  # what a row is about, then how it is measured
 
 VERDICT_WORDS = {
     "supported": "Supported",
@@ -127,29 +130,46 @@ def _table(finding: Finding, anchor: str) -> Table | None:
     rows = printed(finding)
     if not rows:
         return None
-    keep, same = [], []
-    for index, (key, label) in enumerate(HEADINGS.items()):
-        values = {row[index] for row in rows}
-        if values == {""} or (key == "group" and values == {"all"}):
-            continue
-        if (
-            len(rows) > 1
-            and len(values) == 1
-            and key in ("outcome", "term", "model", "group", "measure", "unit", "clusters")
-        ):
-            same.append(f"{label.lower()} {values.pop()}")
-        else:
-            keep.append(index)
-    head, keys = list(HEADINGS.values()), list(HEADINGS)
+    columns = {key: [row[index] for row in rows] for index, key in enumerate(HEADINGS)}
+    same = []
+    for key, values in list(columns.items()):
+        if set(values) == {""} or (key == "group" and set(values) == {"all"}):
+            del columns[key]
+        elif len(rows) > 1 and len(set(values)) == 1 and key in (*TEXTS, "clusters"):
+            same.append(f"{HEADINGS[key].lower()} {columns.pop(key)[0]}")
+    note = f"In every row: {'; '.join(same)}." if same else ""
+    if sum(max(map(len, columns.get(key, [""]))) for key in TEXTS) > LETTERS:
+        columns, usual = _folded(columns)
+        note = " ".join(part for part in (note, usual) if part)
     return Table(
         anchor,
         finding.title or finding.question,
-        tuple(head[i] for i in keep),
-        tuple(keys[i] in ("estimate", "interval", "n", "clusters") for i in keep),
-        tuple(tuple(row[i] for i in keep) for row in rows),
-        f"In every row: {'; '.join(same)}." if same else "",
+        tuple(HEADINGS.get(key, key) for key in columns),
+        tuple(key in ("estimate", "interval", "n", "clusters") for key in columns),
+        tuple(zip(*columns.values(), strict=True)),
+        note,
         len(rows) > ROWS_IN_PLACE,
     )
+
+
+def _folded(columns: Mapping[str, list[str]]) -> tuple[dict[str, list[str]], str]:
+    """The same rows with two columns of text, what and measure, and the note that says what is left out of what.
+
+    Six narrow columns would break each row into many lines.
+    """
+    usual = {key: max(columns[key], key=columns[key].count) for key in ("outcome", "model") if key in columns}
+    silent = {*usual.values(), "", "all"}
+    what = list(zip(*(columns[key] for key in TEXTS[:4] if key in columns), strict=True))
+    told = [", ".join(part for part in parts if part not in silent) for parts in what]
+    bare = ", ".join(part for part in usual.values() if part)
+    how = zip(*(columns[key] for key in TEXTS[4:] if key in columns), strict=True)
+    texts = {
+        "What": [text or bare for text in told],
+        "Measure": [", ".join(part for part in parts if part) for parts in how],
+    }
+    rest = {key: values for key, values in columns.items() if key not in TEXTS}
+    note = "; ".join(f"{HEADINGS[key].lower()} {value}" for key, value in usual.items() if value)
+    return {key: v for key, v in texts.items() if any(v)} | rest, f"Where not named: {note}." if note else ""
 
 
 def _source(claim: Mapping[str, Any]) -> str:

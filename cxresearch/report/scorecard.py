@@ -65,13 +65,13 @@ class Scorecard:
             return _notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {WORDS[v]}" for v in claims.VERDICTS)
         lines = [
-            f"{WORDS[part['verdict']].capitalize()}: {part['sentence']}"
+            f"{WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}."
             for c in self.claims
             if c["id"] == LEADING
             for part in c["parts"]
             if part["conf_level"] is not None
         ]
-        lines.append(f"Of {len(self.claims)} claims of the trade press, put to this operator's own data: {listed}.")
+        lines.append(f"Of {len(self.claims)} claims of the trade press, put to own data: {listed}.")
         return _notice("The answer", lines, "info")
 
     @property
@@ -103,7 +103,7 @@ class Scorecard:
                 if r["conf_low"] is not None and (r["conf_low"] > 0 or r["conf_high"] < 0) == told
             ]
             if same:
-                lines.append(f"{words} since {found[0]['term']}: {'; '.join(same)}.")
+                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.")
         return lines
 
     @property
@@ -117,18 +117,23 @@ class Scorecard:
         if judged:
             by_chance = number(judged * (1 - claims.LEVEL) / 2, 2)
             lines.append(
-                f"{judged} numbers are judged, at 99 %: with every truth on the edge of its region chance gives {by_chance} wrong verdicts."
+                f"{judged} numbers are judged at 99 %: with every truth on its region's edge chance makes {by_chance} of them wrong."
             )
         lines.append("All of this is association, not effect: it says what to look at, not what a measure would bring.")
         return _notice("What to be careful about", lines, "caution")
 
     @property
     def front(self) -> Shown:
-        """At most seven claims: decided first, then changed, then nearly decided."""
+        """At most seven claims beside the leading one, which is the answer: changed first, then decided."""
         chosen = sorted(
-            (c for c in self.claims if c["verdict"] != "not_estimable" or _changed(c, self.previous)), key=self._order
+            (
+                c
+                for c in self.claims
+                if _changed(c, self.previous) or (c["verdict"] != "not_estimable" and c["id"] != LEADING)
+            ),
+            key=self._order,
         )[:MOST_ON_FRONT]
-        return self._claims("Which claims hold here", chosen, "front")
+        return self._claims("Which claims hold here, at 99 %", chosen, "front")
 
     @property
     def all(self) -> Shown:
@@ -139,9 +144,15 @@ class Scorecard:
         return (0 if _changed(claim, self.previous) else 1, claims.VERDICTS.index(claim["verdict"]))
 
     def _claims(self, title: str, chosen: Sequence[Mapping[str, Any]], level: str) -> Shown:
-        told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _sentence(c)} for c in chosen]
+        told = [
+            {
+                **c,
+                "changed": _changed_text(c, self.previous),
+                "sentence": _sentence(c) if level == "front" or len(c["parts"]) > 1 else c["parts"][0]["sentence"],
+            }
+            for c in chosen
+        ]
         text = "\n".join(f"{c['id']} {WORDS[c['verdict']]}: {c['statement']}" for c in told)
-        # on page one the sentences say it themselves
         intro = (
             ""
             if level == "front"
@@ -184,7 +195,7 @@ CAUTIONS = {  # the gravest first: page one has room for a few
     "codes": "Some answers lie outside their scale and were left out: look at the mapping.",
     "reversed": "A correlation has another sign inside every segment than over all customers.",
     "confounded": "A crude correlation turns its sign at the same usage and price: read the ladder, not the crude number.",
-    "nonresponse": "Scores are those of customers who answered, and who answers may depend on the answer: read the tipping points.",
+    "nonresponse": "Scores are of those who answered, and answering may depend on the answer: read the tipping points.",
     "few-clusters": "Some intervals rest on few clusters.",
     "silent-leavers": "Leavers answer less: numbers that join satisfaction and leaving hold among those who answered.",
     "few-events": "Some questions have too few leavers to be answered.",
@@ -248,7 +259,7 @@ def _move(change: Mapping[str, Any]) -> str:
     low, high, moved = (
         number(change[k], MEASURES["difference"].decimals) for k in ("conf_low", "conf_high", "estimate")
     )
-    return f"{NAMES.get(change['outcome'], change['outcome']).lower()} {moved} points (95 % interval {low} to {high})"
+    return f"{NAMES.get(change['outcome'], change['outcome']).lower()} {moved} points ({low} to {high})"
 
 
 def _change(changes: Sequence[Mapping[str, Any]]) -> str:
@@ -270,11 +281,20 @@ def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, str]) -> str:
 
 
 def _sentence(claim: Mapping[str, Any]) -> str:
-    """The judged numbers of a claim; with several parts each says its own verdict."""
-    parts = [part for part in claim["parts"] if part["verdict"] != "not_estimable" or len(claim["parts"]) == 1]
-    if len(parts) < 2:
-        return "".join(part["sentence"] for part in parts)
-    return " ".join(f"{part['sentence'].rstrip('.')}: {WORDS[part['verdict']]}." for part in parts)
+    """The judged numbers of a claim in short, of several that differ each with its own verdict; the appendix has the rest."""
+    parts = [part for part in claim["parts"] if part["conf_level"] is not None]
+    if len(claim["parts"]) < 2:
+        return "".join(f"{part['label']}: {_short(part)}." for part in parts) or claim["parts"][0]["sentence"]
+    same = len(parts) == len(claim["parts"]) and len({part["verdict"] for part in parts}) == 1
+    said = ["" if same else f", {WORDS[part['verdict']]}" for part in parts]
+    return " ".join(f"{part['label']}: {_short(part)}{word}." for part, word in zip(parts, said, strict=True))
+
+
+def _short(part: Mapping[str, Any], of: str = "") -> str:
+    """The judged number of a part with the ends of its interval."""
+    decimals = MEASURES[part["measure"]].decimals
+    estimate, low, high = (number(part[k], decimals) for k in ("estimate", "conf_low", "conf_high"))
+    return f"{estimate} ({of}{low} to {high}) {part['unit']}".strip()
 
 
 def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
@@ -282,4 +302,4 @@ def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[
     if part["verdict"] != "not_estimable":
         return []
     needs = next(p.needs for p in claims.register()[claim["id"]].parts if p.name == part["part"])
-    return [column for column in needs if column in part["reason"] or column.startswith("interactions.")]
+    return [column for column in needs if column in part["reason"]]

@@ -34,8 +34,8 @@ def leavers_by_answer(study: Study) -> list[dict[str, Any]]:
         if not len(y):
             continue
         share = float(y.mean())
-        error, groups = inference.clustered_error(y - share, np.unique(found.clusters[inside], return_inverse=True)[1])
-        rate = inference.share_interval(share, len(y), error, max(groups - 1, 1))
+        groups = len(np.unique(found.clusters[inside]))
+        rate = inference.share_interval(share, len(y), *_error(found, found.of("churned"), inside))
         made.append(
             row(
                 outcome="churned",
@@ -160,8 +160,8 @@ def churn_rate(study: Study) -> Finding:
 
 def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dict[str, Any]:
     share, n = float(y.mean()), len(y)
-    error, groups = (None, n) if found.independent else inference.clustered_error(y - share, found.clusters)
-    rate = inference.share_interval(share, n, error, None if found.independent else max(groups - 1, 1))
+    error, df = (None, None) if found.independent else _error(found, y, np.ones(n, dtype=bool))
+    rate = inference.share_interval(share, n, error, df)
     return row(
         outcome="churned",
         group=group,
@@ -171,6 +171,21 @@ def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dic
         clusters=found.cluster_count,
         **per_1000(rate, odds),
     )
+
+
+def _error(found: Rows, y: np.ndarray, inside: np.ndarray) -> tuple[float, int]:
+    """The clustered standard error of the share of leavers among some rows, and its degrees of freedom.
+
+    Two-way where months share shocks: the jackknife over clusters and over periods.
+    """
+    share, parts = y[inside].mean(), found.members.blocks
+    if len(parts.ways) == 1:
+        clusters = np.unique(found.clusters[inside], return_inverse=True)[1]
+        error, groups = inference.clustered_error(y[inside] - share, clusters)
+        return error, max(groups - 1, 1)
+    left, there = (found.members.sums(values * inside) for values in (y, np.ones(len(y))))
+    with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left without the only cluster
+        return parts.error((y[inside].sum() - left) / (inside.sum() - there)), max(parts.fewest - 1, 1)
 
 
 def _few(study: Study, made: Sequence[dict[str, Any]]) -> list[Caveat]:

@@ -13,6 +13,7 @@ from witnesses import table
 from cxresearch.evidence import held as room
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.rows import rows
+from cxresearch.evidence.shares import correlations
 
 COLUMNS = ["retainability", "wait_s", "bill_errors"]
 WAYS: list[dict[str, Any]] = [
@@ -51,6 +52,18 @@ def test_memory_and_engine_agree(
         assert getattr(here, name) == getattr(there, name), name
     assert here.parts.labels == there.parts.labels
     np.testing.assert_array_equal(here.parts.sizes, there.parts.sizes)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_month_left_out_is_left_out_whole(way: dict[str, Any], tmp_path: Path) -> None:
+    """Correlations without a month are those of the rows without it, also where customers are centred on their means."""
+    study = study_of(tmp_path, panel=frame(), levels=("customer", "site", "period"))
+    table = study.rows(COLUMNS)
+    spread = moments(study, table, COLUMNS, **way)
+    for period in ("2026-08", "2026-09"):
+        others = moments(study, table.filter(table.period != period), COLUMNS, **way)
+        left_out = spread.left_out[spread.parts.labels.index(period)]
+        np.testing.assert_allclose(correlations(left_out), correlations(others.full), atol=1e-10)
 
 
 @pytest.mark.parametrize("levels", [("customer",), ("customer", "site", "period")], ids=" ".join)

@@ -211,6 +211,7 @@ TRAPS = (
         right="relate|satisfaction|wait_s|crude|rho",
         truth=None,
         guard="r is made by the few who waited longest; ranks are those of most customers; intervals cover both",
+        caveat="nonlinear",
     ),
     Trap(
         "feedback",

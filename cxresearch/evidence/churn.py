@@ -291,7 +291,8 @@ def _finding(
         design="adjusted" if adjusted else "associational",
         method=(
             f"Discrete-time hazard (logistic), average marginal effects; held fixed: {', '.join(controls) or 'nothing'}. "
-            f"95 % intervals: jackknife over {sampling.told(study, widest.cluster_count)} {cluster}s, t."
+            f"95 % intervals: jackknife over {sampling.told(study, widest.cluster_count)} {cluster}s"
+            f"{' and over periods, two-way' if study.two_way else ''}, t."
         ),
         sample=f"{sampling.told(study, widest.n)} of {sampling.told(study, widest.asked)} {what} have all columns and a known next period."
         + (" A sample of customers was used." if widest.sampled else ""),

@@ -39,7 +39,8 @@ def relate(
     answers), to adjusted "semipartial" (only the term is freed of what is held). Intervals: textbook where every row
     is a cluster of its own (Fisher; Bonett and Wright; Fieller; maximum likelihood), else jackknife over blocks of
     clusters on Fisher's z; so always for a corrected or semi-partial r. With several pairs p-values are adjusted
-    (Benjamini-Hochberg) over the pairs, step by step.
+    (Benjamini-Hochberg) over the pairs, step by step. Raises UsageError for terms that are known only after a customer
+    left, where leaving is one of the pair.
 
     Example:
     >>> ladder = cx.relate(study, of="satisfaction", among="retainability", method=["spearman", "kendall"])

@@ -119,12 +119,18 @@ def _spread(names: tuple[str, ...], sums: Sums) -> Spread:
     if len(sums.periods) > 1:
         parts, there = two_way(sums.blocks, sums.periods, n.sum(0))
 
-    def without(values: Array) -> Array:
+    def without(values: Array, taken: Array | None = None) -> Array:
         """The sums over all rows but those of each part, (levels, S, …)."""
-        return values.sum((1, 2))[:, None] - np.stack([by_part(level, there) for level in values])
+        parts = np.stack([by_part(level, there) for level in values])
+        if taken is not None and there is not None:  # of a period more is taken than its own; of a block whole cells
+            blocks = len(sums.blocks)
+            parts[:, blocks:] = np.stack([by_part(level, there) for level in taken])[:, blocks:]
+        return values.sum((1, 2))[:, None] - parts
 
+    if sums.within:  # what is left of a cell is centred anew, so its sum is nothing
+        first = np.zeros_like(first)
     full = _covariance(n.sum((1, 2)), first.sum((1, 2)), second.sum((1, 2)))
-    left_out = _covariance(without(n), without(first), without(second))
+    left_out = _covariance(without(n), without(first), without(second, sums.taken))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = sums.shift + sums.scale * first.sum((0, 1, 2)) / n.sum()
         mean_left_out = sums.shift + sums.scale * without(first).sum(0) / without(n).sum(0)[:, None]

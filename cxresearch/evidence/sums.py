@@ -27,7 +27,9 @@ class Sums:
 
     `n` (L, B, T), `first` (L, B, T, p), `second` (L, B, T, p, p) are of columns shifted by `shift` and divided by
     `scale` (p,). `asked` counts the rows before those with a gap were left out, `clusters` the clusters of the rest,
-    `within` the cells of two or more rows on whose means the columns were centred.
+    `within` the cells of two or more rows on whose means the columns were centred. `taken` is what leaving a block's
+    period out takes away of `second`: more than its own products where cells lie in several periods, for what is left of
+    a cell of n rows is centred anew: each row's products by n/(n - 1) (Welford's update).
     """
 
     blocks: tuple[str, ...]
@@ -35,6 +37,7 @@ class Sums:
     n: Array
     first: Array
     second: Array
+    taken: Array
     shift: Array
     scale: Array
     asked: int
@@ -78,19 +81,31 @@ def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequ
     cells = {f"c{i}": complete[c] for i, c in enumerate(within)}
     prepared = complete.select(**keys, **scaled, **cells)
     by: list[str] = [k for k in ("cx_block", "cx_period", "cx_fixed") if k in keys]
-    got = _summed(prepared, len(names), sorted(cells), by).order_by(by).to_pyarrow().to_pydict()
+    got = _summed(prepared, len(names), sorted(cells), by, "period" in within).order_by(by).to_pyarrow().to_pydict()
     (blocks, b), (levels, g), (periods, t) = (
         _numbered(got.get(k, [""] * len(got["n"]))) for k in ("cx_block", "cx_fixed", "cx_period")
     )
     p, shape = len(names), (len(levels) or 1, len(blocks), len(periods) or 1)
-    n, first, second = np.zeros(shape), np.zeros((*shape, p)), np.zeros((*shape, p, p))
+    n, first, second, taken = np.zeros(shape), np.zeros((*shape, p)), *np.zeros((2, *shape, p, p))
     n[g, b, t] = got["n"]
     for i in range(p):
         first[g, b, t, i] = got[f"a{i}"]
         for j in range(i, p):
             second[g, b, t, i, j] = second[g, b, t, j, i] = np.asarray(got[f"b{i}_{j}"], dtype=float)
+            more = got.get(f"t{i}_{j}", got[f"b{i}_{j}"])
+            taken[g, b, t, i, j] = taken[g, b, t, j, i] = np.asarray(more, dtype=float)
     return Sums(
-        tuple(blocks), tuple(periods), n, first, second, shift, scale, asked, clusters, round(sum(got["cx_cells"]))
+        tuple(blocks),
+        tuple(periods),
+        n,
+        first,
+        second,
+        taken,
+        shift,
+        scale,
+        asked,
+        clusters,
+        round(sum(got["cx_cells"])),
     )
 
 
@@ -117,7 +132,7 @@ def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[s
     return int(got["asked"]), int(got["clusters"]), shift, scale
 
 
-def _summed(table: ir.Table, p: int, cells: list[str], by: list[str]) -> ir.Table:
+def _summed(table: ir.Table, p: int, cells: list[str], by: list[str], by_period: bool) -> ir.Table:
     """One row per block (and period, and level of the fixed column): n, sums, sums of products."""
     pairs = [(i, j) for i in range(p) for j in range(i, p)]
 
@@ -135,8 +150,10 @@ def _summed(table: ir.Table, p: int, cells: list[str], by: list[str]) -> ir.Tabl
             **{f"z{i}": table[f"z{i}"] - table[f"z{i}"].mean().over(window) for i in range(p)},
         )
         centred = centred.filter(centred.cx_rows >= 2)
+        anew = 1.0 if by_period else centred.cx_rows / (centred.cx_rows - 1.0)
+        taken = {f"t{i}_{j}": (centred[f"z{i}"] * centred[f"z{j}"] * anew).sum() for i, j in pairs}
         return centred.group_by(by).aggregate(
-            n=centred.count(), cx_cells=(1.0 / centred.cx_rows).sum(), **sums(centred)
+            n=centred.count(), cx_cells=(1.0 / centred.cx_rows).sum(), **sums(centred), **taken
         )
     inner = table.group_by([*by, "cx_cluster", *cells]).aggregate(n=table.count(), **sums(table))
     inner = inner.filter(inner.n >= 2)
@@ -165,24 +182,29 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
         shift = np.where(varies, values.mean(0), low) if len(values) else low
     scale = np.where(varies & (spread > 0), spread, 1.0)
     z = (values - shift) / scale
-    telling, together = np.ones(len(z), dtype=bool), 0
+    telling, together, anew = np.ones(len(z), dtype=bool), 0, np.ones(len(z))
     if within:
         cell = _cells([cluster, *(held.text(name)[1][keep] for name in within)])
         size = np.bincount(cell, minlength=1)
         z = z - np.column_stack([np.bincount(cell, weights=column) for column in z.T])[cell] / size[cell][:, None]
         telling, together = size[cell] >= 2, int((size >= 2).sum())
+        if "period" not in within:
+            anew = size[cell] / np.maximum(size[cell] - 1.0, 1.0)
     blocks, b = held.among(held.block, keep, telling)
     levels, g = held.among(held.text(fixed), keep, telling) if fixed else ([""], np.zeros(telling.sum(), dtype=np.intp))
     periods, t = (
         held.among(held.period, keep, telling) if held.two_way else ([""], np.zeros(telling.sum(), dtype=np.intp))
     )
-    n, first, second = _products(z[telling], (g, b, t), (len(levels) or 1, len(blocks), len(periods) or 1))
+    shape = (len(levels) or 1, len(blocks), len(periods) or 1)
+    n, first, second = _products(z[telling], (g, b, t), shape)
+    taken = _products((z * np.sqrt(anew)[:, None])[telling], (g, b, t), shape)[2] if within else second
     return Sums(
         tuple(blocks),
         tuple(periods),
         n,
         first,
         second,
+        taken,
         shift,
         scale,
         held.n,

@@ -12,6 +12,7 @@ import pytest
 from small_study import study_of
 
 import cxresearch as cx
+from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
 from cxresearch.finding import Finding
 
@@ -137,7 +138,7 @@ def test_an_answer_without_variance_is_left_out_and_said(tmp_path: Path) -> None
     """An item that everybody answers alike says nothing: the model stands on the others, and the sample names it."""
     study = study_of(tmp_path, panel=customers().assign(**{W: 4.0}), levels=["customer", "site"])
     finding = cx.paths(study, LINKS, MEASURES | {"value": [M, Z, W]})
-    assert f"Left out: {W}, the same in all rows." in finding.sample
+    assert f"Left out: {BY_NAME[W].label}, the same in all rows." in finding.sample
     assert [r["estimate"] for r in finding.rows(measure="path")] == [
         r["estimate"] for r in drawn(study).rows(measure="path")
     ]

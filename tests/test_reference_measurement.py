@@ -169,7 +169,7 @@ def compare_scores(
 def compare_fit(case: Case, fit: Fit, values: NDArray[np.float64], own: NDArray[np.float64]) -> None:
     """The fit of a model, plain and scaled."""
     r, n, apart = fit.samples[0].covariance, fit.n, model_fit.independence(fit.samples[0].covariance, fit.n)
-    found = model_fit.fit_indices(fit.chi2, fit.df, *apart, n)
+    found = model_fit.indices(fit.chi2, fit.df, *apart, n)
     likelihood, count = model_fit.log_likelihood(fit.chi2, np.cov(own.T, ddof=0), n), fit.layout.count
     got = {
         "npar": count, "fmin": fit.chi2 / n / 2, "chisq": found.chi2, "df": found.df, "pvalue": found.p_value,
@@ -181,9 +181,7 @@ def compare_fit(case: Case, fit: Fit, values: NDArray[np.float64], own: NDArray[
     if case.id.endswith("MLR"):
         factor = confirmatory.robust(fit, values, None)[1]
         nothing = confirmatory.fit(fit.samples, np.zeros((len(r), 0), dtype=bool))
-        scaled = model_fit.fit_indices(
-            fit.chi2, fit.df, *apart, n, factor, confirmatory.robust(nothing, values, None)[1]
-        )
+        scaled = model_fit.indices(fit.chi2, fit.df, *apart, n, factor, confirmatory.robust(nothing, values, None)[1])
         got |= {
             "chisq.scaled": scaled.chi2, "chisq.scaling.factor": factor, "cfi.robust": scaled.cfi,
             "tli.robust": scaled.tli, "rmsea.robust": scaled.rmsea, "pvalue.scaled": scaled.p_value,

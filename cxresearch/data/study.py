@@ -298,9 +298,9 @@ class Study:
             found.append(
                 Caveat(
                     "enriched",
-                    "leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold"
+                    "Leavers are over-represented in this table: its rates are not the operator's; only comparisons within it hold."
                     if self.churn_rate is None
-                    else f"leavers are over-represented in this table: leavers per 1,000 are corrected to the stated {1000 * self.churn_rate:g}; other numbers of leaving are the table's",
+                    else f"Leavers are over-represented in this table: leavers per 1,000 are corrected to the stated {1000 * self.churn_rate:g}; other numbers of leaving are the table's.",
                 )
             )
         codes = [checks.codes_text(source.file, source.outside) for source in self._sources.values() if source.outside]

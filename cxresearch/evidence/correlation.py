@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cxresearch.data.study import Study
+from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
 from cxresearch.evidence import ladder_words, multiplicity, pitfalls, sampling
 from cxresearch.evidence.ladder import METHODS, Asking, Pair, ladder_rows, lag_rows, level_rows
 from cxresearch.finding import Finding
 from cxresearch.measures import LADDER
+
+MOST_NAMED = 6  # terms that a question names; the table names all
 
 
 def relate(
@@ -84,7 +87,9 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _question(outcomes: Iterable[str], terms: Iterable[str]) -> str:
-    return f"How closely does {' or '.join(outcomes) or 'an outcome'} go with {', '.join(terms) or 'other terms'}?"
+    one, other = ([BY_NAME[name].label if name in BY_NAME else name for name in names] for names in (outcomes, terms))
+    among = ", ".join(other) if len(other) <= MOST_NAMED else f"each of {len(other)} terms"
+    return f"How closely does {' or '.join(one) or 'an outcome'} go with {among or 'other terms'}?"
 
 
 def _adjust_p_values(table: list[dict[str, Any]]) -> None:
@@ -108,7 +113,7 @@ def _finding(study: Study, pairs: list[Pair], table: list[dict[str, Any]], ask: 
         study,
         table,
         name=f"relate {'+'.join(outcomes)} {'+'.join(terms)}" + (" by lag" if any(pair.lag for pair in pairs) else ""),
-        question=_question([study.term(y).label for y in outcomes], [study.term(x).label for x in terms]),
+        question=_question(outcomes, terms),
         estimand="correlation over the window; the step says between whom",
         design="adjusted" if has_adjusted else "associational",
         method=ladder_words.method(table, adjusters, ask.notes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ def once(caveats: Iterable[Caveat]) -> tuple[Caveat, ...]:
 def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> Finding:
     """A finding without rows: not estimable, naming the columns that would be needed."""
     what = ", ".join(lacking) if lacking else "column that was asked for"
-    return finding(
+    found = finding(
         study,
         [],
         name=name,
@@ -66,9 +67,11 @@ def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> F
         estimand="none",
         method="",
         sample="",
+        periods="",
         answer=f"Not estimable: this study has no {what}.",
-        caveats=[Caveat("missing-columns", f"Map {what} to answer this question.")],
     )
+    # doubts of the study are doubts of numbers, and there are none
+    return dataclasses.replace(found, caveats=(Caveat("missing-columns", f"Map {what} to answer this question."),))
 
 
 def empty_roles(*asked: object) -> tuple[str, ...]:

@@ -118,9 +118,7 @@ def _indices(asked: Answers, fit: Fit, model: str, scaling: float, apart_scaling
                 effect_label="too few clusters to scale chi² by",
             )
         ]
-    found = model_fit.fit_indices(
-        fit.chi2, fit.df, *model_fit.independence(r, asked.n), asked.n, scaling, apart_scaling
-    )
+    found = model_fit.indices(fit.chi2, fit.df, *model_fit.independence(r, asked.n), asked.n, scaling, apart_scaling)
     test = {} if unscaled and asked.blocks is not None else {"p_value": found.p_value}
     made = [asked.row("fit_index", found.chi2, term="chi2", model=model, df=fit.df, **test)]
     ends = {"conf_low": found.rmsea_low, "conf_high": found.rmsea_high, "conf_level": 0.9}
@@ -220,7 +218,7 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
         fit = confirmatory.fit(samples, asked.pattern, equal=model)
         if not fit.converged:
             return [*made, asked.row("fit_index", inference.NOTHING, term=by, model=model, effect_label=NO_END)]
-        cfi = model_fit.fit_indices(fit.chi2, fit.df, float(apart[0]), int(apart[1]), n).cfi
+        cfi = model_fit.indices(fit.chi2, fit.df, float(apart[0]), int(apart[1]), n).cfi
         if doubts := fit.improper([asked.label(item) for item in items]):
             asked.caveats.append(Caveat("improper", IMPROPER.format(f"by {by}, {model}: {'; '.join(doubts)}")))
         made.append(asked.row("fit_index", cfi, term=by, model=model, n=n, df=fit.df, effect=fit.chi2))

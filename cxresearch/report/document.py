@@ -137,7 +137,7 @@ class _Reader:
             self.warnings.append(f"{name} shows no result: was the notebook run?")
             main.append(Notice("No result", ("This notebook shows no result. It may not have been run.",), "caution"))
         aside = _paired(aside)
-        main, lists = self._split_claims(_paired(main), aside)
+        main, lists = self._split_claims(_said_once(_paired(main)), aside)
         if aside or lists:
             more = (*lists, *aside)
             self.extra.append(Chapter(f"{anchor}-more", "" if name == self.summary else title, more, later.base))
@@ -231,6 +231,8 @@ def _paired(blocks: Iterable[Block]) -> list[Block]:
     paired: list[Block] = []
     for block in blocks:
         last = paired[-1] if paired else None
+        if isinstance(block, Chart) and isinstance(last, FindingBlock) and not last.table:
+            continue  # nothing to draw, as the finding says
         if isinstance(block, Chart) and isinstance(last, FindingBlock):
             method = "" if last.method in block.caption else last.method
             table = replace(last.table, folded=True) if last.table else None
@@ -247,6 +249,19 @@ def _folded(chapters: Iterable[Chapter]) -> Iterator[Table]:
     for block in (block for chapter in chapters for block in chapter.blocks):
         if isinstance(block, FindingBlock) and block.table and block.table.folded:
             yield block.table
+
+
+def _said_once(blocks: Iterable[Block]) -> list[Block]:
+    """A caution that a chapter has given in full is given later by its first sentence."""
+    said: set[str] = set()
+    made: list[Block] = []
+    for block in blocks:
+        if isinstance(block, FindingBlock):
+            short = tuple(text.split(". ")[0].rstrip(".") + "." if text in said else text for text in block.caveats)
+            said.update(block.caveats)
+            block = replace(block, caveats=short)
+        made.append(block)
+    return made
 
 
 def _headings(said: Prose) -> list[str]:

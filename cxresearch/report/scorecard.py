@@ -154,7 +154,7 @@ class Scorecard:
         ]
         text = "\n".join(f"{c['id']} {WORDS[c['verdict']]}: {c['statement']}" for c in told)
         intro = (
-            ""
+            ("" if told else "None is decided by these tables; the appendix says which columns are missing.")
             if level == "front"
             else "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
         )

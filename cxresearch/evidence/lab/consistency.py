@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cxresearch.evidence.association import alpha
 
 Array = NDArray[np.float64]
+SINGULAR = 1e-10  # an eigenvalue below it is rounding: some answers add up to others
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,15 @@ def alpha_error(covariance: Array, n: int) -> float:
 
 
 def lambda6(covariance: Array) -> Array:
-    """Guttman's lambda 6 of standardised answers (…,): one minus what the answers do not explain of each other."""
+    """Guttman's lambda 6 of standardised answers (…,): one minus what the answers do not explain of each other.
+
+    NaN where some answers add up to others, as those of fewer customers than answers do.
+    """
     r = correlations(covariance)
-    with np.errstate(divide="ignore", invalid="ignore"):  # answers that say the same leave nothing to invert
-        unexplained = 1 / np.diagonal(np.linalg.inv(r), axis1=-2, axis2=-1)
-    return np.asarray(1 - unexplained.sum(-1) / r.sum((-2, -1)))
+    whole = np.isfinite(r).all((-2, -1)) & (np.linalg.eigvalsh(np.nan_to_num(r))[..., 0] > SINGULAR)
+    inverse = np.linalg.inv(np.where(whole[..., None, None], r, np.eye(r.shape[-1])))
+    unexplained = 1 / np.diagonal(inverse, axis1=-2, axis2=-1)
+    return np.asarray(np.where(whole, 1 - unexplained.sum(-1) / r.sum((-2, -1)), np.nan))
 
 
 def htmt(covariance: Array, mine: list[int], yours: list[int], *, geometric: bool = False) -> Array:

@@ -36,7 +36,7 @@ class FitIndices:
     rmsea_close: float  # p-value of the hypothesis that RMSEA is at most CLOSE
 
 
-def fit_indices(
+def indices(
     chi2: float, df: int, apart: float, apart_df: int, n: int, scaling: float = 1.0, apart_scaling: float = 1.0
 ) -> FitIndices:
     """The indices of a model from its unscaled chi² and `apart`, that of answers independent of each other.

@@ -221,7 +221,12 @@ def test_the_scorecard_is_made_from_a_ledger(small_operator: Path, tmp_path: Pat
     )
     assert 1 <= len(front.data["claims"]) <= 7
     assert len(everything.data["claims"]) == len(claims.register())
-    assert any("interactions.offer_accepted" in line for line in missing.data["items"])
+    assert missing.data["items"] == ["No claim waits for a column."]
+    part = next(part for claim in combined for part in claim["parts"] if part["part"] == "sales")
+    part |= {"verdict": "not_estimable", "reason": "this study has no interactions.offer_accepted", "conf_level": None}
+    (tmp_path / "claims.json").write_text(json.dumps(combined))
+    lacking = shown("scorecard", ledger=str(tmp_path / "ledger.parquet"))[-1]
+    assert lacking.data["items"] == ["interactions.offer_accepted: would open S1.1."]
     assert len(cautions.data["items"]) >= 4
     check_wording(tuple(board))
     check_wording(tuple(shown("scorecard")))
@@ -260,7 +265,9 @@ def on_example(name: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> tu
         for verdict in (value for value in values if isinstance(value, Verdict) and value.verdict == "not_estimable"):
             assert re.search(r"\b(panel|surveys|interactions)\.\w+|separated", verdict.reason), verdict.reason
         for value in (value for value in values if isinstance(value, Finding) and not value.estimable):
-            assert re.search(r"\b(panel|surveys)\.\w+|mean of several answers|separated", value.answer), value.answer
+            assert re.search(r"\b(panel|surveys|interactions)\.\w+|mean of several answers|separated", value.answer), (
+                value.answer
+            )
     return cx.open_study(data), found
 
 
@@ -299,8 +306,8 @@ def test_ibm_telco(examples: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_ecsi_mobile(examples: Path, monkeypatch: pytest.MonkeyPatch):
     """250 real respondents: reliabilities as published, quality with satisfaction with the interval that R gives."""
-    _, found = on_example("ecsi-mobile", examples, monkeypatch)
-    alphas = {row["outcome"]: row["estimate"] for row in found["reliability"].rows()}
+    study, found = on_example("ecsi-mobile", examples, monkeypatch)
+    alphas = {row["outcome"]: row["estimate"] for row in cx.reliability(study, method=["alpha"]).rows()}
     for name, alpha in {"perceived_quality": 0.872, "satisfaction": 0.770, "loyalty": 0.442}.items():
         assert alphas[name] == pytest.approx(alpha, abs=5e-4)
     rho = found["relate satisfaction perceived_quality"].one(model="crude", measure="rho")

@@ -429,7 +429,7 @@ def test_enriched_is_told(operators: Operators) -> None:
     rate = operators.finding("churn_rate", "enriched")
     assert near(rate.one(group="all"), 1000 * (operators.study("enriched").churn_rate or 0.0))
     for finding in (found, rate, operators.relate("enriched", "churned", "call_failures")):
-        assert "leavers are over-represented" in told(finding, "enriched")
+        assert "eavers are over-represented" in told(finding, "enriched")
 
 
 def test_codes_fools(operators: Operators) -> None:
@@ -496,7 +496,7 @@ def test_weak_split_is_told(operators: Operators) -> None:
     ranges = plain.one(measure="share", term="network", model="range")
     measured = plain.one(measure="share", term="network", model="blocks")
     assert ranges["conf_high"] - ranges["conf_low"] > 1.5 * (measured["conf_high"] - measured["conf_low"])
-    assert "the range over" in plain.answer
+    assert "ranges over" in plain.answer
 
 
 def test_collinear_fools(operators: Operators) -> None:

@@ -71,7 +71,7 @@ def reliability(
         score = _Score(name, moments(study, study.rows(items), items).clustered)
         notes.saw(score.spread, items)
         made += score.rows(method)
-        if score.spread.n >= study.min_cell:
+        if score.spread.n >= study.min_cell:  # of fewer nothing is told, so nothing is doubted
             improper += [f"{study.term(name).label}: {why}" for why in score.improper]
     finding = sampling.finding(
         study,

@@ -19,6 +19,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
 from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
+from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.polychoric import polychoric, two_step
 from cxresearch.evidence.moments import Spread, Summary, moments
@@ -60,7 +61,15 @@ class Asking:
     def spread(self, pair: Pair, columns: Sequence[str], table: Any, group: str) -> Spread:
         """Moments of columns; `group` names the selection of rows that `table` is."""
         own = pair.term if pair.lag or group.startswith("per use") else ""
-        key = (pair.outcome, own, pair.lag, group, self.study.on_survey([pair.outcome, pair.term]))
+        survey = self.study.on_survey([pair.outcome, pair.term])
+        everybody = ("", own, pair.lag, group, survey)
+        if not own and len({p.outcome for p in self.pairs}) > 1 and hold(self.study, table, columns) is None:
+            # many outcomes whose columns no row lacks are summed together, once
+            every = [c for p in self.pairs for c in (p.outcome, p.term, *p.given) if c in table.columns]
+            self._summaries.setdefault(everybody, Summary(self.study, table, None, every))
+        key = (pair.outcome, *everybody[1:])
+        if everybody in self._summaries and self._summaries[everybody].covers(columns):
+            key = everybody
         if key not in self._summaries:
             self._summaries[key] = Summary(
                 self.study, table, pair.outcome, [c for c in self._columns(pair, own) if c in table.columns]

@@ -163,26 +163,36 @@ def _covariance(n: Array, first: Array, second: Array) -> Array:
 
 
 class Summary:
-    """One set of moments for many questions on the same rows: made once for the columns that no row lacks."""
+    """One set of moments for many questions on the same rows: made once for the columns that no row lacks.
 
-    def __init__(self, study: Study, table: ir.Table, outcome: str, columns: Sequence[str]) -> None:
+    `outcome` names the column without which a row does not count; None where all rows do.
+    """
+
+    def __init__(self, study: Study, table: ir.Table, outcome: str | None, columns: Sequence[str]) -> None:
         self.study, self.table, self.outcome = study, table, outcome
-        self.columns = list(dict.fromkeys([outcome, *columns]))
+        self.columns = list(dict.fromkeys([*([outcome] if outcome else []), *columns]))
         self._whole: Spread | None = None
         self._asked = False
 
     def spread(self, columns: Sequence[str]) -> Spread:
         """Moments of some columns over the rows that have all of them."""
+        if hold(self.study, self.table, columns) is not None:  # in memory each set costs next to nothing
+            return moments(self.study, self.table, columns)
         whole = self._of_whole_columns()
         if whole is not None and set(columns) <= set(whole.columns):
             return whole.of(columns)
         return moments(self.study, self.table, columns)
 
+    def covers(self, columns: Sequence[str]) -> bool:
+        """Whether no row lacks any of these columns."""
+        whole = self._of_whole_columns()
+        return whole is not None and set(columns) <= set(whole.columns)
+
     def _of_whole_columns(self) -> Spread | None:
         if not self._asked:
             self._asked = True
             table = self.table.select(self.columns)
-            known = table.filter(table[self.outcome].notnull())
+            known = table.filter(table[self.outcome].notnull()) if self.outcome else table
             counts = known.aggregate(
                 rows=known.count(), **{f"k{i}": known[c].count() for i, c in enumerate(self.columns)}
             )

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 from cxresearch.evidence.logistic import fit_logit
-from cxresearch.evidence.sums import block_of, cluster_of, narrowed
+from cxresearch.evidence.sums import block_of, cluster_count, narrowed
 
 Array = NDArray[np.float64]
 STEPS, CLOSE = 20, 1e-9
@@ -99,7 +99,7 @@ class _Rows:
 def _standardised(study: Study, complete: ir.Table, columns: Sequence[str]) -> _Rows:
     y, terms = complete[columns[0]], list(columns[1:])
     looked = complete.aggregate(
-        n=complete.count(), events=y.sum(), clusters=cluster_of(study, complete).nunique(),
+        n=complete.count(), events=y.sum(),
         **{f"m{i}": complete[c].mean() for i, c in enumerate(terms)}, **{f"s{i}": complete[c].std() for i, c in enumerate(terms)},
     ).to_pyarrow().to_pylist()[0]  # fmt: skip
     centre, scale = (np.array([looked[f"{k}{i}"] or 0.0 for i in range(len(terms))], dtype=float) for k in "ms")
@@ -107,7 +107,7 @@ def _standardised(study: Study, complete: ir.Table, columns: Sequence[str]) -> _
     keys = {"cx_block": block_of(study, complete)} | ({"cx_period": complete.period} if study.two_way else {})
     z = {f"z{i}": (complete[c] - float(centre[i])) / float(scale[i]) for i, c in enumerate(terms)}
     table = complete.select(**keys, cx_customer=complete.customer_id, y=y, **z)
-    return _Rows(table, centre, scale, int(looked["n"]), int(looked["events"] or 0), int(looked["clusters"]))
+    return _Rows(table, centre, scale, int(looked["n"]), int(looked["events"] or 0), cluster_count(study, complete))
 
 
 def _start(rows: _Rows) -> Array:

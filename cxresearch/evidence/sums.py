@@ -61,6 +61,11 @@ def cluster_of(study: Study, table: ir.Table) -> ir.Value:
     return customer if column == "customer_id" else ibis.coalesce(table[column].cast("string"), customer)
 
 
+def cluster_count(study: Study, table: ir.Table) -> int:
+    """How many clusters there are: by the engine's own hash, for texts would fill the memory; asked apart for the same reason."""
+    return int(table.aggregate(clusters=cluster_of(study, table).hash().nunique()).to_pyarrow()["clusters"][0].as_py())
+
+
 def narrowed(study: Study, table: ir.Table, columns: Sequence[str]) -> ir.Table:
     """A table with only these columns and the ids: what an engine need not see costs nothing."""
     ids = ["customer_id", study.cluster(table.columns), *(["period"] if study.two_way else [])]
@@ -116,7 +121,6 @@ def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[s
     zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
     """
     looked = complete.aggregate(
-        clusters=cluster_of(study, complete).nunique(),
         **{f"m{i}": complete[c].mean() for i, c in enumerate(names)},
         **{f"s{i}": complete[c].std() for i, c in enumerate(names)},
         **{f"l{i}": complete[c].min() for i, c in enumerate(names)},
@@ -129,7 +133,7 @@ def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[s
     )
     varies = high - low > SAME * np.maximum(np.abs(low), np.abs(high))
     shift, scale = np.where(varies, mean, low), np.where(varies & (spread > 0), spread, 1.0)
-    return int(got["asked"]), int(got["clusters"]), shift, scale
+    return int(got["asked"]), cluster_count(study, complete), shift, scale
 
 
 def _summed(table: ir.Table, p: int, cells: list[str], by: list[str], by_period: bool) -> ir.Table:

@@ -21,7 +21,8 @@ from cxresearch.evidence.logistic import fit_logit
 from cxresearch.evidence.sums import block_of, cluster_count, narrowed
 
 Array = NDArray[np.float64]
-STEPS, CLOSE = 20, 1e-9
+STEPS, CLOSE = 20, 1e-7  # the last pass takes one step more, which squares what is left
+FAR = 0.5  # standard deviations: a sample that errs by more is left aside
 START_ROWS = 100_000  # about so many rows give the start
 
 
@@ -57,18 +58,20 @@ def fit_in_passes(
     table = narrowed(study, table, columns)
     complete = table.filter(*(table[c].notnull() for c in columns))
     rows = _standardised(study, complete, columns)
-    beta, converged = _newton(rows, _start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
+    beta, converged = _newton(rows, *_start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
     sums = _last_pass(rows, beta, step, flag)
     total = {name: values.sum((0, 1)) for name, values in sums.cells.items()}
     bread = total["information"] - by_part(sums.cells["information"], sums.there)
-    moved = -(np.linalg.pinv(bread, hermitian=True) @ by_part(sums.cells["score"], sums.there)[:, :, None])[:, :, 0]
+    score = total["score"] - by_part(sums.cells["score"], sums.there)
+    moved = (np.linalg.pinv(bread, hermitian=True) @ score[:, :, None])[:, :, 0]
+    last = np.linalg.pinv(total["information"], hermitian=True) @ total["score"]
     n, parts_n = total["n"], by_part(sums.cells["n"], sums.there)
     gradient = total["gradient"] / n
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (total["effect"] - by_part(sums.cells["effect"], sums.there)) / (n - parts_n) + moved @ gradient
     back = rows.back()
     return Passed(
-        back @ beta, (beta + moved) @ back.T, float(total["effect"] / n), without, sums.parts,
+        back @ (beta + last), (beta + moved) @ back.T, float(total["effect"] / n + last @ gradient), without, sums.parts,
         int(n), rows.events, rows.clusters, int(table.count().to_pyarrow().as_py()), converged,
     )  # fmt: skip
 
@@ -110,20 +113,25 @@ def _standardised(study: Study, complete: ir.Table, columns: Sequence[str]) -> _
     return _Rows(table, centre, scale, int(looked["n"]), int(looked["events"] or 0), cluster_count(study, complete))
 
 
-def _start(rows: _Rows) -> Array:
-    """The fit to a sample of customers by the md5 of their id; where it does not converge, the share alone."""
+def _start(rows: _Rows) -> tuple[Array, Array | None]:
+    """The fit to a sample of customers by the md5 of their id, and its information carried over to all rows.
+
+    Where the sample's fit does not converge: the share alone, and no information.
+    """
     beta = np.zeros(len(rows.centre) + 1)
     share = min(max(rows.events / max(rows.n, 1), 1e-6), 1 - 1e-6)
     beta[0] = np.log(share / (1 - share))
     kept = min(int(65536 * START_ROWS / max(rows.n, 1)), 65535)
-    sample = rows.table.filter(
-        rows.table.cx_customer.cast("string").hexdigest("md5")[0:4] <= f"{kept:04x}"
-    ).to_pyarrow()
+    digits = rows.table.cx_customer.cast("string").hexdigest("md5")[0:4]
+    sample = rows.table.filter(digits <= f"{kept:04x}").to_pyarrow()
     y = np.asarray(sample["y"], dtype=float)
-    if len(y) < 20 * len(beta) or not 0 < y.sum() < len(y):
-        return beta
+    if min(y.sum(), len(y) - y.sum()) < 20 * len(beta):
+        return beta, None
     found = fit_logit(y, np.column_stack([np.asarray(sample[f"z{i}"], dtype=float) for i in range(len(rows.centre))]))
-    return found.coefficients if found.converged else beta
+    if not found.converged:
+        return beta, None
+    weight = found.fitted * (1 - found.fitted) * rows.n / len(y)
+    return found.coefficients, found.design.T @ (found.design * weight[:, None])
 
 
 def _weighed(rows: _Rows, beta: Array) -> ir.Table:
@@ -140,16 +148,24 @@ def _sums(table: ir.Table, k: int) -> dict[str, ir.Value]:
     return score | {f"i{i}_{j}": (table.w * x[i] * x[j]).sum() for i in range(k + 1) for j in range(i, k + 1)}
 
 
-def _newton(rows: _Rows, beta: Array) -> tuple[Array, bool]:
-    k = len(rows.centre)
+def _newton(rows: _Rows, beta: Array, known: Array | None) -> tuple[Array, bool]:
+    """Steps to where the score is zero: by the sample's information while that serves, else by that of all rows."""
+    k, before = len(rows.centre), np.inf
     for _ in range(STEPS):
         weighed = _weighed(rows, beta)
-        got = weighed.aggregate(**_sums(weighed, k)).to_pyarrow().to_pydict()
-        score, information = _score(got, k), _information(got, k)
-        step = np.linalg.lstsq(information[0], score[0], rcond=1e-12)[0]
+        sums = _sums(weighed, k)
+        wanted = sums if known is None else {name: sums[name] for name in sums if name.startswith("s")}
+        got = weighed.aggregate(**wanted).to_pyarrow().to_pydict()
+        information = _information(got, k)[0] if known is None else known
+        step = np.linalg.lstsq(information, _score(got, k)[0], rcond=1e-12)[0]
+        size = float(np.abs(step).max())
+        if known is not None and size > FAR:
+            known = None  # the sample is no guide
+            continue
         beta = beta + step
-        if np.abs(step).max() < CLOSE:
+        if size < CLOSE:
             return beta, True
+        known, before = (known if size < before / 2 else None), size
     return beta, False
 
 

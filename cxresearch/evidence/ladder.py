@@ -21,7 +21,7 @@ from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.lab.polychoric import polychoric, two_step
+from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
 from cxresearch.evidence.moments import Spread, Summary, moments
 from cxresearch.evidence.ranks import concordances, kendall_interval, rank_covariances
 from cxresearch.evidence.rows import Rows, rows
@@ -192,8 +192,8 @@ def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[s
         ask.notes.skipped(MEASURES["polychoric"].label, why)
         return []
     shape, answers = tuple(len(values) for values, _ in scales), tuple(answer for _, answer in scales)
-    counts = np.concatenate([_counted(part, answers, shape) for part in found.members.of_row])
-    everybody = _counted(np.zeros(found.n, dtype=np.intp), answers, shape)[0]
+    counts = np.concatenate([tables_by_part(part, answers, shape) for part in found.members.of_row])
+    everybody = tables_by_part(np.zeros(found.n, dtype=np.intp), answers, shape)[0]
     fitted = polychoric(everybody)
     if not math.isfinite(fitted.estimate):
         interval, label = inference.NOTHING, "one answer alone decides the other"
@@ -205,13 +205,6 @@ def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[s
         label = None
     made = _row(pair, "crude", "polychoric", interval, found.n, found.cluster_count, group)
     return [made | {"effect_label": label}]
-
-
-def _counted(part: NDArray[np.intp], answers: tuple[NDArray[np.intp], ...], shape: tuple[int, ...]) -> Array:
-    """The contingency table of two answers in each part of the rows."""
-    counts = np.zeros((part.max(initial=-1) + 1, *shape))
-    np.add.at(counts, (part, *answers), 1.0)
-    return counts
 
 
 def _crude(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:

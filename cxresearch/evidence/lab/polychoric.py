@@ -133,6 +133,13 @@ def crossed(x: Array, y: Array) -> Array:
     return counts.reshape(len(rows), len(columns)).astype(float)
 
 
+def tables_by_part(part: NDArray[np.intp], answers: tuple[NDArray[np.intp], ...], shape: tuple[int, ...]) -> Array:
+    """The contingency table of two answers in each part of the rows."""
+    counts = np.zeros((part.max(initial=-1) + 1, *shape))
+    np.add.at(counts, (part, *answers), 1.0)
+    return counts
+
+
 def _used(table: Array) -> Array:
     """The table without the categories that nobody chose."""
     n = np.asarray(table, dtype=float)

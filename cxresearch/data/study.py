@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import ibis
@@ -96,9 +97,13 @@ class Study:
 
     def missing(self, *terms: str) -> tuple[str, ...]:
         """Those of the terms that the study lacks, as `table.column`; an unknown word is a UsageError."""
-        have = {name for source in self._sources.values() for name in source.values}
-        have |= {name for name in BY_NAME if self._event_table([name])}
-        return tuple(f"{self.term(name).table}.{name}" for name in terms if name not in have)
+        return tuple(f"{self.term(name).table}.{name}" for name in terms if name not in self._have)
+
+    @cached_property
+    def _have(self) -> frozenset[str]:
+        """Every name that a table of the study gives, and every term of its events."""
+        named = (name for source in self._sources.values() for name in source.values)
+        return frozenset([*named, *(name for name in BY_NAME if self._event_table([name]))])
 
     def term(self, name: str) -> Term:
         """The definition of a term; an error names the nearest one."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-METHODS = {  # as R's p.adjust calls them, and as statsmodels does
-    "holm": "holm",
-    "hochberg": "simes-hochberg",
-    "hommel": "hommel",
-    "bonferroni": "bonferroni",
-    "BH": "fdr_bh",
-    "BY": "fdr_by",
-}
+from scipy import stats
+
+# those that keep the chance of any false discovery, and what statsmodels calls them
+ANY_FALSE = {"holm": "holm", "hochberg": "simes-hochberg", "hommel": "hommel", "bonferroni": "bonferroni"}
+METHODS = (*ANY_FALSE, "BH", "BY")  # as R's p.adjust calls them
 
 
 def adjusted(p_values: Sequence[float | None], method: str = "BH") -> list[float | None]:
@@ -21,14 +18,20 @@ def adjusted(p_values: Sequence[float | None], method: str = "BH") -> list[float
     Holm, Hochberg, Hommel and Bonferroni keep the chance of any false discovery, BH and BY the share of false ones
     (BY under any dependence). Source: as R's p.adjust; Wright (1992), Benjamini & Hochberg (1995), & Yekutieli (2001).
     """
-    from statsmodels.stats.multitest import multipletests
-
     if method not in METHODS:
         raise ValueError(f"no adjustment {method!r}; it is one of {', '.join(METHODS)}")
     there = [i for i, p in enumerate(p_values) if p is not None and math.isfinite(p)]
     found: list[float | None] = [None] * len(p_values)
     if there:
-        made = multipletests([p_values[i] for i in there], method=METHODS[method])[1]
+        made = _of_known([float(p_values[i] or 0.0) for i in there], method)
         for i, p in zip(there, made, strict=True):
             found[i] = float(p)
     return found
+
+
+def _of_known(p_values: list[float], method: str) -> Iterable[float]:
+    if method in ("BH", "BY"):
+        return stats.false_discovery_control(p_values, method="bh" if method == "BH" else "by")
+    from statsmodels.stats.multitest import multipletests  # a second to import, for what few ask
+
+    return multipletests(p_values, method=ANY_FALSE[method])[1]

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 from cxresearch.evidence.logistic import fit_logit
-from cxresearch.evidence.sums import block_of, cluster_count, narrowed
+from cxresearch.evidence.sums import block_of, cluster_count, narrowed, shift_and_scale
 
 Array = NDArray[np.float64]
-STEPS, CLOSE = 20, 1e-7  # the last pass takes one step more, which squares what is left
-FAR = 0.5  # standard deviations: a sample that errs by more is left aside
+STEPS, CLOSE = 20, 1e-3  # a step of so many standard deviations leaves its square, and the last pass takes one more
+SHRINKS = 4  # times at least, from one step to the next: where the steps do not end they hardly do
 START_ROWS = 100_000  # about so many rows give the start
 
 
@@ -58,7 +58,7 @@ def fit_in_passes(
     table = narrowed(study, table, columns)
     complete = table.filter(*(table[c].notnull() for c in columns))
     rows = _standardised(study, complete, columns)
-    beta, converged = _newton(rows, *_start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
+    beta, converged = _newton(rows, _start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
     sums = _last_pass(rows, beta, step, flag)
     total = {name: values.sum((0, 1)) for name, values in sums.cells.items()}
     bread = total["information"] - by_part(sums.cells["information"], sums.there)
@@ -101,37 +101,29 @@ class _Rows:
 
 def _standardised(study: Study, complete: ir.Table, columns: Sequence[str]) -> _Rows:
     y, terms = complete[columns[0]], list(columns[1:])
-    looked = complete.aggregate(
-        n=complete.count(), events=y.sum(),
-        **{f"m{i}": complete[c].mean() for i, c in enumerate(terms)}, **{f"s{i}": complete[c].std() for i, c in enumerate(terms)},
-    ).to_pyarrow().to_pylist()[0]  # fmt: skip
-    centre, scale = (np.array([looked[f"{k}{i}"] or 0.0 for i in range(len(terms))], dtype=float) for k in "ms")
-    scale = np.where(scale > 0, scale, 1.0)
+    got = complete.aggregate(n=complete.count(), events=y.sum()).to_pyarrow().to_pylist()[0]
+    centre, scale = shift_and_scale(complete, terms)
     keys = {"cx_block": block_of(study, complete)} | ({"cx_period": complete.period} if study.two_way else {})
     z = {f"z{i}": (complete[c] - float(centre[i])) / float(scale[i]) for i, c in enumerate(terms)}
     table = complete.select(**keys, cx_customer=complete.customer_id, y=y, **z)
-    return _Rows(table, centre, scale, int(looked["n"]), int(looked["events"] or 0), cluster_count(study, complete))
+    return _Rows(table, centre, scale, int(got["n"]), int(got["events"] or 0), cluster_count(study, complete))
 
 
-def _start(rows: _Rows) -> tuple[Array, Array | None]:
-    """The fit to a sample of customers by the md5 of their id, and its information carried over to all rows.
+def _start(rows: _Rows) -> Array:
+    """The fit to a sample of customers; where that tells nothing: the share alone.
 
-    Where the sample's fit does not converge: the share alone, and no information.
+    By the engine's own hash, which costs least: where the steps begin does not show in where they end.
     """
     beta = np.zeros(len(rows.centre) + 1)
     share = min(max(rows.events / max(rows.n, 1), 1e-6), 1 - 1e-6)
     beta[0] = np.log(share / (1 - share))
-    kept = min(int(65536 * START_ROWS / max(rows.n, 1)), 65535)
-    digits = rows.table.cx_customer.cast("string").hexdigest("md5")[0:4]
-    sample = rows.table.filter(digits <= f"{kept:04x}").to_pyarrow()
+    one_in = max(rows.n // START_ROWS, 1)
+    sample = rows.table.filter(rows.table.cx_customer.hash() % one_in == 0).drop("cx_block", "cx_customer").to_pyarrow()
     y = np.asarray(sample["y"], dtype=float)
     if min(y.sum(), len(y) - y.sum()) < 20 * len(beta):
-        return beta, None
+        return beta
     found = fit_logit(y, np.column_stack([np.asarray(sample[f"z{i}"], dtype=float) for i in range(len(rows.centre))]))
-    if not found.converged:
-        return beta, None
-    weight = found.fitted * (1 - found.fitted) * rows.n / len(y)
-    return found.coefficients, found.design.T @ (found.design * weight[:, None])
+    return found.coefficients if found.converged else beta
 
 
 def _weighed(rows: _Rows, beta: Array) -> ir.Table:
@@ -148,24 +140,18 @@ def _sums(table: ir.Table, k: int) -> dict[str, ir.Value]:
     return score | {f"i{i}_{j}": (table.w * x[i] * x[j]).sum() for i in range(k + 1) for j in range(i, k + 1)}
 
 
-def _newton(rows: _Rows, beta: Array, known: Array | None) -> tuple[Array, bool]:
-    """Steps to where the score is zero: by the sample's information while that serves, else by that of all rows."""
+def _newton(rows: _Rows, beta: Array) -> tuple[Array, bool]:
+    """Newton's steps to where the score is all but zero, one pass each; and whether they end."""
     k, before = len(rows.centre), np.inf
     for _ in range(STEPS):
         weighed = _weighed(rows, beta)
-        sums = _sums(weighed, k)
-        wanted = sums if known is None else {name: sums[name] for name in sums if name.startswith("s")}
-        got = weighed.aggregate(**wanted).to_pyarrow().to_pydict()
-        information = _information(got, k)[0] if known is None else known
-        step = np.linalg.lstsq(information, _score(got, k)[0], rcond=1e-12)[0]
+        got = weighed.aggregate(**_sums(weighed, k)).to_pyarrow().to_pydict()
+        step = np.linalg.lstsq(_information(got, k)[0], _score(got, k)[0], rcond=1e-12)[0]
         size = float(np.abs(step).max())
-        if known is not None and size > FAR:
-            known = None  # the sample is no guide
-            continue
         beta = beta + step
-        if size < CLOSE:
+        if size < CLOSE and size < before / SHRINKS:
             return beta, True
-        known, before = (known if size < before / 2 else None), size
+        before = size
     return beta, False
 
 

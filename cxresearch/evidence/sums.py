@@ -18,6 +18,7 @@ from cxresearch.data.study import Study
 from cxresearch.evidence.held import Held
 
 Array = NDArray[np.float64]
+LOOKED = 5_000  # rows that say where a column lies
 SAME = 1e-14  # a column whose values differ relatively by less is constant: the rest is rounding
 
 
@@ -73,10 +74,10 @@ def narrowed(study: Study, table: ir.Table, columns: Sequence[str]) -> ir.Table:
 
 
 def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequence[str], fixed: str | None) -> Sums:
-    """The sums made where the data lives: one look at mean and spread, one pass over the products."""
+    """The sums made where the data lives, in one pass over the products."""
     table = narrowed(study, table, [*names, *within, *([fixed] if fixed else [])])
     complete = table.filter(*(table[c].notnull() for c in [*names, *([fixed] if fixed else [])]))
-    asked, clusters, shift, scale = _first_look(study, table, complete, names)
+    shift, scale = shift_and_scale(complete, names)
     keys = {"cx_block": block_of(study, complete), "cx_cluster": cluster_of(study, complete)}
     if fixed is not None:
         keys["cx_fixed"] = complete[fixed].cast("string")
@@ -100,40 +101,45 @@ def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequ
             more = got.get(f"t{i}_{j}", got[f"b{i}_{j}"])
             taken[g, b, t, i, j] = taken[g, b, t, j, i] = np.asarray(more, dtype=float)
     return Sums(
-        tuple(blocks),
-        tuple(periods),
-        n,
-        first,
-        second,
-        taken,
-        shift,
-        scale,
-        asked,
-        clusters,
-        round(sum(got["cx_cells"])),
-    )
+        tuple(blocks), tuple(periods), n, first, second, taken, shift, scale,
+        asked=int(table.count().to_pyarrow().as_py()), clusters=cluster_count(study, complete), within=round(sum(got["cx_cells"])),
+    )  # fmt: skip
 
 
-def _first_look(study: Study, table: ir.Table, complete: ir.Table, names: list[str]) -> tuple[int, int, Array, Array]:
-    """Rows asked for, clusters, and mean and standard deviation of each column.
+def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]:
+    """About the mean and standard deviation of each column, from the first rows; exactly where those are all alike.
 
-    Sums of products about the means lose no digits; any value near the mean serves. A constant column is moved to
+    Sums of products about any value near the mean lose no digits, so a few rows serve. A constant column is moved to
     zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
     """
-    looked = complete.aggregate(
-        **{f"m{i}": complete[c].mean() for i, c in enumerate(names)},
-        **{f"s{i}": complete[c].std() for i, c in enumerate(names)},
-        **{f"l{i}": complete[c].min() for i, c in enumerate(names)},
-        **{f"h{i}": complete[c].max() for i, c in enumerate(names)},
-    )
-    looked = looked.mutate(asked=table.count().as_scalar())
-    got = looked.to_pyarrow().to_pylist()[0]
-    mean, spread, low, high = (
-        np.array([got[f"{k}{i}"] or 0.0 for i in range(len(names))], dtype=float) for k in "mslh"
-    )
-    varies = high - low > SAME * np.maximum(np.abs(low), np.abs(high))
-    shift, scale = np.where(varies, mean, low), np.where(varies & (spread > 0), spread, 1.0)
-    return int(got["asked"]), cluster_count(study, complete), shift, scale
+    first = complete.select(*names).limit(LOOKED).to_pyarrow()
+    values = np.column_stack([np.asarray(first[name], dtype=float) for name in names])
+    shift, scale, varies = _standards(values)
+    if alike := [names[i] for i in np.flatnonzero(~varies)]:
+        ends = {f"{end}_{name}": getattr(complete[name], end)() for name in alike for end in ("min", "max", "std")}
+        got = complete.aggregate(**ends).to_pyarrow().to_pylist()[0]
+        for i, name in enumerate(names):
+            if name in alike and got[f"min_{name}"] is not None:
+                low, high, spread = (float(got[f"{end}_{name}"] or 0.0) for end in ("min", "max", "std"))
+                shift[i] = low
+                scale[i] = spread if spread > 0 and _differ(np.array(low), np.array(high)) else 1.0
+    return shift, scale
+
+
+def _standards(values: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """What columns (n, p) are shifted and divided by, (p,) each, and whether they vary."""
+    p = values.shape[1]
+    if not len(values):
+        return np.zeros(p), np.ones(p), np.zeros(p, dtype=bool)
+    low = values.min(0)
+    varies = _differ(low, values.max(0))
+    spread = values.std(0)
+    return np.where(varies, values.mean(0), low), np.where(varies & (spread > 0), spread, 1.0), varies
+
+
+def _differ(low: Array, high: Array) -> NDArray[np.bool_]:
+    """Whether the least and the greatest value of a column differ by more than rounding."""
+    return np.asarray(high - low > SAME * np.maximum(np.abs(low), np.abs(high)))
 
 
 def _summed(table: ir.Table, p: int, cells: list[str], by: list[str], by_period: bool) -> ir.Table:
@@ -179,12 +185,7 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     if fixed:
         keep &= held.text(fixed)[1] >= 0
     values, (_, cluster) = values[keep], held.among(held.cluster, keep)
-    low, high = (values.min(0), values.max(0)) if len(values) else (np.zeros(len(names)),) * 2
-    varies = high - low > SAME * np.maximum(np.abs(low), np.abs(high))
-    with np.errstate(invalid="ignore"):
-        spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros(len(names))
-        shift = np.where(varies, values.mean(0), low) if len(values) else low
-    scale = np.where(varies & (spread > 0), spread, 1.0)
+    shift, scale, _ = _standards(values)
     z = (values - shift) / scale
     telling, together, anew = np.ones(len(z), dtype=bool), 0, np.ones(len(z))
     if within:
@@ -203,18 +204,9 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     n, first, second = _products(z[telling], (g, b, t), shape)
     taken = _products((z * np.sqrt(anew)[:, None])[telling], (g, b, t), shape)[2] if within else second
     return Sums(
-        tuple(blocks),
-        tuple(periods),
-        n,
-        first,
-        second,
-        taken,
-        shift,
-        scale,
-        held.n,
-        int(cluster.max(initial=-1)) + 1,
-        together,
-    )
+        tuple(blocks), tuple(periods), n, first, second, taken, shift, scale,
+        asked=held.n, clusters=int(cluster.max(initial=-1)) + 1, within=together,
+    )  # fmt: skip
 
 
 def _cells(codes: list[NDArray[np.intp]]) -> NDArray[np.intp]:

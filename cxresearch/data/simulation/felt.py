@@ -103,4 +103,4 @@ def answering(preset: Preset, base: People, felt: Felt, left: NDArray[np.bool_])
         + preset.response_old * (base["age"] == 3)
         + preset.response_leaving * left
     )
-    return np.minimum(np.exp(log_share), 0.95)
+    return np.minimum(np.exp(np.minimum(log_share, 0.0)), 0.95)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cxresearch.evidence.scores import score as score
     from cxresearch.evidence.survival import survive as survive
     from cxresearch.finding import Finding as Finding
+    from cxresearch.report.closing import outlook as outlook
     from cxresearch.report.ledger import open_ledger as open_ledger
     from cxresearch.report.scorecard import open_scorecard as open_scorecard
 
@@ -53,6 +54,7 @@ _HOMES = {
     "open_ledger": "cxresearch.report.ledger",
     "open_scorecard": "cxresearch.report.scorecard",
     "open_study": "cxresearch.data.opening",
+    "outlook": "cxresearch.report.closing",
     "paths": "cxresearch.evidence.path_models",
     "rank_drivers": "cxresearch.evidence.importance",
     "relate": "cxresearch.evidence.correlation",

@@ -1,71 +1,28 @@
-"""Claims: what the trade press says, the regions in which it would be true, and the one rule that judges.
+"""Claims: what own data say to the trade press, by the one rule that turns rows into a verdict.
 
 *Supported*: the 99 % interval lies wholly inside the region. *Refuted*: wholly outside. Else *undecided*. *Not
-estimable*: there is no interval to judge by. Regions and their reasons are policy and stand in `claims.toml`.
+estimable*: there is no interval to judge by. Regions and their reasons are policy.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import html
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
 from cxresearch.finding import Finding, interval_at
 from cxresearch.measures import MEASURES, number
+from cxresearch.policy import Claim, Part, register
 from cxresearch.table import TOO_FEW
 
-REGISTER = Path(__file__).with_suffix(".toml")
 VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
 LEVEL = 0.99  # of verdict intervals; all others are at 95 %
 VERDICTS = ("supported", "refuted", "undecided", "not_estimable")
-KINDS = ("claim", "premise", "advice", "vendor")
-ABOUT = ("effect", "distribution", "measurement")
+WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
 UNANSWERED = "no notebook answers it yet"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One estimand of a claim and the region in which the claim holds; an open side is None."""
-
-    name: str
-    label: str
-    measure: str
-    unit: str
-    low: float | None
-    high: float | None
-    needs: tuple[str, ...]
-    reason: str
-
-    @property
-    def region(self) -> str:
-        """The region in words: `at most −3.0`, `0.70 to 0.90`."""
-        decimals = MEASURES[self.measure].decimals
-        if self.low is None:
-            return f"at most {number(self.high, decimals)}"
-        if self.high is None:
-            return f"at least {number(self.low, decimals)}"
-        return f"{number(self.low, decimals)} to {number(self.high, decimals)}"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A statement, who made it, what it is about, and its parts."""
-
-    id: str
-    statement: str
-    kind: str
-    about: str
-    source: str
-    notebook: str
-    combine: str
-    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -102,44 +59,6 @@ class Verdict:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         text = f"{self.claim} ({self.part}) {self.verdict.replace('_', ' ')}: {self.sentence}"
         return {VERDICT_MIME: asdict(self), "text/html": f"<p>{html.escape(text)}</p>", "text/plain": text}
-
-
-@functools.cache
-def register() -> Mapping[str, Claim]:
-    """Every claim by its id, in the order of the file."""
-    data = tomllib.loads(REGISTER.read_text(encoding="utf-8"))
-    return {name: _claim(name, entry) for name, entry in data.items()}
-
-
-def policy_hash() -> str:
-    """A hash of the register: regions and reasons are policy, and a change of them is to be reported."""
-    return hashlib.sha256(REGISTER.read_bytes()).hexdigest()[:12]
-
-
-def _claim(name: str, entry: Mapping[str, Any]) -> Claim:
-    parts = tuple(
-        Part(
-            name=part["name"],
-            label=part["label"],
-            measure=part["measure"],
-            unit=part.get("unit", ""),
-            low=part.get("low"),
-            high=part.get("high"),
-            needs=tuple(part["needs"]),
-            reason=part["reason"],
-        )
-        for part in entry["parts"]
-    )
-    return Claim(
-        name,
-        entry["statement"],
-        entry["kind"],
-        entry["about"],
-        entry["source"],
-        entry["notebook"],
-        entry.get("combine", "all-of"),
-        parts,
-    )
 
 
 def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str) -> Verdict:

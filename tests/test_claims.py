@@ -12,12 +12,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import cxresearch as cx
 from cxresearch import claims
-from cxresearch.claims import VERDICTS, combine, decide, judge, register
+from cxresearch.claims import VERDICTS, combine, decide, judge
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
 from cxresearch.finding import Caveat, Finding, dumps, interval_at, written
 from cxresearch.measures import MEASURES
+from cxresearch.policy import register
 from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, row, tidy
 
 DICE = np.random.default_rng(7)
@@ -346,3 +348,27 @@ def test_a_finding_comes_back_from_json() -> None:
     assert dumps(again.to_json()) == text
     pd.testing.assert_frame_equal(again.table, made.table)
     assert [c.text for c in again.caveats] == ["A doubt.", "Another."]
+
+
+# -- what verdicts bear on
+
+
+@pytest.mark.parametrize(
+    "estimate, word, bearing",
+    [
+        (0.3, "supported", "may be counted on"),
+        (-0.3, "refuted", "no ground"),
+        (0.1, "undecided", "decides nothing yet"),
+    ],
+)
+def test_an_outlook_says_what_a_verdict_bears_on_and_when_it_turns(estimate: float, word: str, bearing: str) -> None:
+    """Each verdict with the decision it bears on and its margin; one that cannot be judged says what it lacks."""
+    verdict = judge("S1.1", finding(correlation(estimate)), part="satisfaction", term="retainability")
+    lacking = judge("S1.1", finding(answer="Not estimable: this study has no panel.churned."), part="retention")
+    judged, missing = cx.outlook(verdict, lacking).data["items"]
+    assert word in judged
+    assert bearing in judged
+    assert register()["S1.1"].decision in judged
+    assert verdict.flips_at in judged
+    assert "panel.churned" in missing
+    assert cx.outlook().data["items"] == ["No claim of the register rests on this chapter."]

@@ -22,8 +22,9 @@ from cxresearch.claims import Verdict
 from cxresearch.data.opening import ROOT
 from cxresearch.data.study import Study
 from cxresearch.finding import Finding
+from cxresearch.policy import register
 from cxresearch.report import ledger, parameters
-from cxresearch.report.scorecard import Shown
+from cxresearch.report.shown import Shown
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
 QUESTIONS = [name for name in NAMES if name != "scorecard"]
@@ -194,8 +195,8 @@ def test_a_notebook_answers_its_question(name: str, small_operator: Path):
     assert [finding.name for finding in findings if not finding.estimable] == []
     assert sum(isinstance(value, Dress) for value in values) >= 3
     judged = [value for value in values if isinstance(value, Verdict)]
-    assert {claims.register()[verdict.claim].notebook for verdict in judged} == {name}
-    assert {verdict.claim for verdict in judged} == {c.id for c in claims.register().values() if c.notebook == name}
+    assert {register()[verdict.claim].notebook for verdict in judged} == {name}
+    assert {verdict.claim for verdict in judged} == {c.id for c in register().values() if c.notebook == name}
     check_wording(values)
     check_numbers(values)
 
@@ -220,7 +221,7 @@ def test_the_scorecard_is_made_from_a_ledger(small_operator: Path, tmp_path: Pat
         c["verdict"] != "undecided" for c in combined
     )
     assert 1 <= len(front.data["claims"]) <= 7
-    assert len(everything.data["claims"]) == len(claims.register())
+    assert len(everything.data["claims"]) == len(register())
     assert missing.data["items"] == ["No claim waits for a column."]
     part = next(part for claim in combined for part in claim["parts"] if part["part"] == "sales")
     part |= {"verdict": "not_estimable", "reason": "this study has no interactions.offer_accepted", "conf_level": None}

@@ -19,6 +19,7 @@ import tiny_project
 
 from cxresearch import claims
 from cxresearch.errors import KernelDied, NotebookFailed, RenderError, UsageError
+from cxresearch.policy import policy_hash
 from cxresearch.report import archive, edition, kernels
 from cxresearch.report.ledger import open_ledger
 from cxresearch.report.plan import Request
@@ -140,7 +141,7 @@ def test_the_record_is_enough_to_make_it_again(published: tuple[Path, Outcome, l
     assert (record["status"], record["data_fingerprint"], record["policy"]) == (
         "complete",
         "f00d",
-        claims.policy_hash(),
+        policy_hash(),
     )
     assert record["parameters"]["leavers"]["segment"] == "007"
     assert {"python", "pandas", "duckdb", "cxresearch"} <= set(record["versions"])

@@ -20,10 +20,10 @@ from traps import TRAPS
 from truths import BLOCKS, QUALITY
 
 import cxresearch as cx
-from cxresearch.claims import register
 from cxresearch.data.simulation import simulate
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
+from cxresearch.policy import register
 
 SEED = 3
 SEEDS = {"shared_month": 4, "few_clusters": 1, "heavy_tails": 5, "null": 1, "immortal": 6, "regression": 5}

@@ -143,7 +143,7 @@ def _write(path: Path, notebook: Any) -> None:
 
 def _facts(plan: Plan) -> dict[str, Any]:
     """What the report rests on; the run's name follows from it, and from nothing else."""
-    from cxresearch.claims import policy_hash
+    from cxresearch.policy import policy_hash
 
     root, own = plan.request.root, plan.request.edition
     values = json.loads(json.dumps(plan.values, default=str))

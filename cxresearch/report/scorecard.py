@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,30 +12,17 @@ import pandas as pd
 
 from cxresearch import claims
 from cxresearch.measures import MEASURES, number
+from cxresearch.policy import register
 from cxresearch.report.archive import ROOT
 from cxresearch.report.ledger import open_ledger
+from cxresearch.report.shown import Shown, notice
 
 CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
 TILES_MIME = "application/vnd.cxresearch.tiles+json"
-NOTICE_MIME = "application/vnd.cxresearch.notice+json"
 MOST_ON_FRONT = 7
 MOST_CAUTIONS = 3
 LEADING = "S1.1"  # the links the project is named for
-WORDS = {"supported": "supported", "refuted": "refuted", "undecided": "undecided", "not_estimable": "not estimable"}
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Something that a report prints, as data of one MIME type and as text."""
-
-    mime: str
-    data: Mapping[str, Any]
-    text: str
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self.text.splitlines())
-        return {self.mime: dict(self.data), "text/html": lines, "text/plain": self.text}
 
 
 @dataclass(frozen=True)
@@ -62,33 +48,33 @@ class Scorecard:
         """How many claims hold, and the decided ones in a sentence each."""
         counts = {v: sum(c["verdict"] == v for c in self.claims) for v in claims.VERDICTS}
         if self.numbers is None:
-            return _notice("The answer", [UNREAD], "info")
-        listed = ", ".join(f"{counts[v]} {WORDS[v]}" for v in claims.VERDICTS)
+            return notice("The answer", [UNREAD], "info")
+        listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
         lines = [
-            f"{WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}."
+            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}."
             for c in self.claims
             if c["id"] == LEADING
             for part in c["parts"]
             if part["conf_level"] is not None
         ]
         lines.append(f"Of {len(self.claims)} claims of the trade press, put to own data: {listed}.")
-        return _notice("The answer", lines, "info")
+        return notice("The answer", lines, "info")
 
     @property
     def changes(self) -> Shown:
         """Which verdicts differ from the period before, and which headline numbers do."""
         if not self.previous:
-            return _notice(
+            return notice(
                 "What changed",
                 ["There is no report of the period before to compare the verdicts with.", *self._moved()],
                 "info",
             )
         lines = [
-            f"{c['id']}: {WORDS[self.previous[c['id']]]} before, now {WORDS[c['verdict']]}."
+            f"{c['id']}: {claims.WORDS[self.previous[c['id']]]} before, now {claims.WORDS[c['verdict']]}."
             for c in self.claims
             if _changed(c, self.previous)
         ]
-        return _notice(
+        return notice(
             "What changed", [*(lines or ["No verdict has changed since the period before."]), *self._moved()], "info"
         )
 
@@ -120,7 +106,7 @@ class Scorecard:
                 f"{judged} numbers are judged at 99 %: with every truth on its region's edge chance makes {by_chance} of them wrong."
             )
         lines.append("All of this is association, not effect: it says what to look at, not what a measure would bring.")
-        return _notice("What to be careful about", lines, "caution")
+        return notice("What to be careful about", lines, "caution")
 
     @property
     def front(self) -> Shown:
@@ -152,7 +138,7 @@ class Scorecard:
             }
             for c in chosen
         ]
-        text = "\n".join(f"{c['id']} {WORDS[c['verdict']]}: {c['statement']}" for c in told)
+        text = "\n".join(f"{c['id']} {claims.WORDS[c['verdict']]}: {c['statement']}" for c in told)
         intro = (
             ("" if told else "None is decided by these tables; the appendix says which columns are missing.")
             if level == "front"
@@ -172,7 +158,7 @@ class Scorecard:
                     wanted.setdefault(column, set()).add(claim["id"])
         order = sorted(wanted.items(), key=lambda item: (-len(item[1]), item[0]))
         lines = [f"{column}: would open {', '.join(sorted(ids))}." for column, ids in order]
-        return _notice("Columns that would open more claims", lines or ["No claim waits for a column."], "info")
+        return notice("Columns that would open more claims", lines or ["No claim waits for a column."], "info")
 
 
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
@@ -218,10 +204,6 @@ def open_scorecard(ledger: str = "", previous: str = "") -> Scorecard:
         return Scorecard(None, claims.combine([]), earlier)
     told = json.loads((ROOT / Path(ledger)).with_name("claims.json").read_text(encoding="utf-8"))
     return Scorecard(open_ledger(ledger), told, earlier)
-
-
-def _notice(title: str, items: Sequence[str], tone: str) -> Shown:
-    return Shown(NOTICE_MIME, {"title": title, "items": list(items), "tone": tone}, "\n".join([title, *items]))
 
 
 def _records(numbers: pd.DataFrame, **wanted: str) -> list[dict[str, Any]]:
@@ -277,7 +259,7 @@ def _changed(claim: Mapping[str, Any], previous: Mapping[str, str]) -> bool:
 
 
 def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, str]) -> str:
-    return f"{WORDS[previous[claim['id']]]} in the period before" if _changed(claim, previous) else ""
+    return f"{claims.WORDS[previous[claim['id']]]} in the period before" if _changed(claim, previous) else ""
 
 
 def _sentence(claim: Mapping[str, Any]) -> str:
@@ -286,7 +268,7 @@ def _sentence(claim: Mapping[str, Any]) -> str:
     if len(claim["parts"]) < 2:
         return "".join(f"{part['label']}: {_short(part)}." for part in parts) or claim["parts"][0]["sentence"]
     same = len(parts) == len(claim["parts"]) and len({part["verdict"] for part in parts}) == 1
-    said = ["" if same else f", {WORDS[part['verdict']]}" for part in parts]
+    said = ["" if same else f", {claims.WORDS[part['verdict']]}" for part in parts]
     return " ".join(f"{part['label']}: {_short(part)}{word}." for part, word in zip(parts, said, strict=True))
 
 
@@ -301,5 +283,5 @@ def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[
     """Columns that a part needs and that the study is known to lack."""
     if part["verdict"] != "not_estimable":
         return []
-    needs = next(p.needs for p in claims.register()[claim["id"]].parts if p.name == part["part"])
+    needs = next(p.needs for p in register()[claim["id"]].parts if p.name == part["part"])
     return [column for column in needs if column in part["reason"]]

@@ -18,7 +18,7 @@ from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Codes = tuple[list[str], NDArray[np.intp]]
-MOST_ROWS = 500_000  # of the largest table of a study: beyond it nothing is held
+MOST_ROWS = 1_000_000  # of the largest table of a study: beyond it nothing is held
 MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
 _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 
@@ -38,6 +38,13 @@ class Held:
         if name not in self._numbers:
             self._numbers[name] = pc.cast(self._rows[name], pa.float64()).to_numpy()
         return self._numbers[name]
+
+    def known(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Which rows have all of some columns as numbers."""
+        keep = np.ones(self.n, dtype=bool)
+        for name in names:
+            keep &= np.isfinite(self.number(name))
+        return keep
 
     def text(self, name: str) -> Codes:
         """The labels of a column, and the number of each row's; -1 where null."""
@@ -74,11 +81,11 @@ class Held:
         labels, index = codes
         for rows in keep:
             index = index[rows]
-        used, numbered = np.unique(index, return_inverse=True)
-        order = np.argsort(np.array([labels[i] for i in used], dtype=str), kind="stable")
-        place = np.empty(len(order), dtype=np.intp)
+        used = np.flatnonzero(np.bincount(index, minlength=len(labels)))
+        order = used[np.argsort(np.array([labels[i] for i in used], dtype=str), kind="stable")]
+        place = np.zeros(len(labels), dtype=np.intp)
         place[order] = np.arange(len(order))
-        return [labels[used[i]] for i in order], place[numbered]
+        return [labels[i] for i in order], place[index]
 
 
 def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:

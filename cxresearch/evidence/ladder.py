@@ -19,7 +19,6 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
 from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
-from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
 from cxresearch.evidence.moments import Spread, Summary, moments
@@ -63,7 +62,7 @@ class Asking:
         own = pair.term if pair.lag or group.startswith("per use") else ""
         survey = self.study.on_survey([pair.outcome, pair.term])
         everybody = ("", own, pair.lag, group, survey)
-        if not own and len({p.outcome for p in self.pairs}) > 1 and hold(self.study, table, columns) is None:
+        if not own and len({p.outcome for p in self.pairs}) > 1:
             # many outcomes whose columns no row lacks are summed together, once
             every = [c for p in self.pairs for c in (p.outcome, p.term, *p.given) if c in table.columns]
             self._summaries.setdefault(everybody, Summary(self.study, table, None, every))

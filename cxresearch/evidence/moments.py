@@ -176,8 +176,6 @@ class Summary:
 
     def spread(self, columns: Sequence[str]) -> Spread:
         """Moments of some columns over the rows that have all of them."""
-        if hold(self.study, self.table, columns) is not None:  # in memory each set costs next to nothing
-            return moments(self.study, self.table, columns)
         whole = self._of_whole_columns()
         if whole is not None and set(columns) <= set(whole.columns):
             return whole.of(columns)
@@ -191,12 +189,19 @@ class Summary:
     def _of_whole_columns(self) -> Spread | None:
         if not self._asked:
             self._asked = True
-            table = self.table.select(self.columns)
-            known = table.filter(table[self.outcome].notnull()) if self.outcome else table
-            counts = known.aggregate(
-                rows=known.count(), **{f"k{i}": known[c].count() for i, c in enumerate(self.columns)}
-            )
-            got = counts.to_pyarrow().to_pylist()[0]
-            whole = [c for i, c in enumerate(self.columns) if got[f"k{i}"] == got["rows"]]
-            self._whole = moments(self.study, self.table, whole) if got["rows"] and len(whole) > 1 else None
+            rows, known = self._counted()
+            whole = [name for name, count in known.items() if count == rows]
+            self._whole = moments(self.study, self.table, whole) if rows and len(whole) > 1 else None
         return self._whole
+
+    def _counted(self) -> tuple[int, dict[str, int]]:
+        """How many rows have the outcome, and how many of those each column."""
+        held = hold(self.study, self.table, self.columns)
+        if held is not None:
+            known = held.known([self.outcome] if self.outcome else [])
+            return int(known.sum()), {name: int((known & held.known([name])).sum()) for name in self.columns}
+        table = self.table.select(self.columns)
+        told = table.filter(table[self.outcome].notnull()) if self.outcome else table
+        counts = told.aggregate(rows=told.count(), **{f"k{i}": told[c].count() for i, c in enumerate(self.columns)})
+        got = counts.to_pyarrow().to_pylist()[0]
+        return got["rows"], {name: got[f"k{i}"] for i, name in enumerate(self.columns)}

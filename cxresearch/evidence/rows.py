@@ -82,11 +82,11 @@ def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
 
 
 def _rows_of(table: Held, names: list[str]) -> Rows:
-    values = np.column_stack([table.number(name) for name in names])
-    keep = np.asarray(np.isfinite(values).all(1))
+    keep = table.known(names)
+    values = np.column_stack([table.number(name)[keep] for name in names])
     period = table.among(table.period, keep) if table.two_way else ((), None)
     parts = members(*table.among(table.block, keep), *period)
-    return Rows(tuple(names), values[keep], parts, table.among(table.cluster, keep)[1], table.n, False)
+    return Rows(tuple(names), values, parts, table.among(table.cluster, keep)[1], table.n, False)
 
 
 def _numbered(labels: pa.ChunkedArray) -> tuple[list[str], NDArray[np.intp]]:

@@ -113,8 +113,9 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
     zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
     """
     first = complete.select(*names).limit(LOOKED).to_pyarrow()
-    values = np.column_stack([np.asarray(first[name], dtype=float) for name in names])
-    shift, scale, varies = _standards(values)
+    looked = [_standards(np.asarray(first[name], dtype=float)) for name in names]
+    shift, scale = (np.array([found[i] for found in looked]) for i in (0, 1))
+    varies = np.array([found[2] for found in looked], dtype=bool)
     if alike := [names[i] for i in np.flatnonzero(~varies)]:
         ends = {f"{end}_{name}": getattr(complete[name], end)() for name in alike for end in ("min", "max", "std")}
         got = complete.aggregate(**ends).to_pyarrow().to_pylist()[0]
@@ -122,24 +123,22 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
             if name in alike and got[f"min_{name}"] is not None:
                 low, high, spread = (float(got[f"{end}_{name}"] or 0.0) for end in ("min", "max", "std"))
                 shift[i] = low
-                scale[i] = spread if spread > 0 and _differ(np.array(low), np.array(high)) else 1.0
+                scale[i] = spread if spread > 0 and _differ(low, high) else 1.0
     return shift, scale
 
 
-def _standards(values: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """What columns (n, p) are shifted and divided by, (p,) each, and whether they vary."""
-    p = values.shape[1]
+def _standards(values: Array) -> tuple[float, float, bool]:
+    """What a column (n,) is shifted and divided by, and whether it varies."""
     if not len(values):
-        return np.zeros(p), np.ones(p), np.zeros(p, dtype=bool)
-    low = values.min(0)
-    varies = _differ(low, values.max(0))
-    spread = values.std(0)
-    return np.where(varies, values.mean(0), low), np.where(varies & (spread > 0), spread, 1.0), varies
+        return 0.0, 1.0, False
+    low, spread = float(values.min()), float(values.std())
+    varies = _differ(low, float(values.max()))
+    return (float(values.mean()) if varies else low), (spread if varies and spread > 0 else 1.0), varies
 
 
-def _differ(low: Array, high: Array) -> NDArray[np.bool_]:
+def _differ(low: float, high: float) -> bool:
     """Whether the least and the greatest value of a column differ by more than rounding."""
-    return np.asarray(high - low > SAME * np.maximum(np.abs(low), np.abs(high)))
+    return high - low > SAME * max(abs(low), abs(high))
 
 
 def _summed(table: ir.Table, p: int, cells: list[str], by: list[str], by_period: bool) -> ir.Table:
@@ -180,18 +179,20 @@ def _numbered(labels: list[str]) -> tuple[list[str], NDArray[np.intp]]:
 
 def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: str | None) -> Sums:
     """The same sums of a table that is held."""
-    values = np.column_stack([held.number(name) for name in names])
-    keep = np.asarray(np.isfinite(values).all(1))
+    keep = held.known(names)
     if fixed:
         keep &= held.text(fixed)[1] >= 0
-    values, (_, cluster) = values[keep], held.among(held.cluster, keep)
-    shift, scale, _ = _standards(values)
-    z = (values - shift) / scale
-    telling, together, anew = np.ones(len(z), dtype=bool), 0, np.ones(len(z))
+    cluster = held.among(held.cluster, keep)[1]
+    z, shift, scale = np.empty((len(names), len(cluster))), np.zeros(len(names)), np.ones(len(names))
+    for i, name in enumerate(names):
+        column = held.number(name)[keep]
+        shift[i], scale[i], _ = _standards(column)
+        z[i] = (column - shift[i]) / scale[i]
+    telling, together, anew = np.ones(z.shape[1], dtype=bool), 0, np.ones(z.shape[1])
     if within:
         cell = _cells([cluster, *(held.text(name)[1][keep] for name in within)])
         size = np.bincount(cell, minlength=1)
-        z = z - np.column_stack([np.bincount(cell, weights=column) for column in z.T])[cell] / size[cell][:, None]
+        z -= np.stack([np.bincount(cell, weights=column) for column in z])[:, cell] / size[cell]
         telling, together = size[cell] >= 2, int((size >= 2).sum())
         if "period" not in within:
             anew = size[cell] / np.maximum(size[cell] - 1.0, 1.0)
@@ -201,8 +202,8 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
         held.among(held.period, keep, telling) if held.two_way else ([""], np.zeros(telling.sum(), dtype=np.intp))
     )
     shape = (len(levels) or 1, len(blocks), len(periods) or 1)
-    n, first, second = _products(z[telling], (g, b, t), shape)
-    taken = _products((z * np.sqrt(anew)[:, None])[telling], (g, b, t), shape)[2] if within else second
+    n, first, second = _products(z[:, telling], (g, b, t), shape)
+    taken = _products((z * np.sqrt(anew))[:, telling], (g, b, t), shape)[2] if within else second
     return Sums(
         tuple(blocks), tuple(periods), n, first, second, taken, shift, scale,
         asked=held.n, clusters=int(cluster.max(initial=-1)) + 1, within=together,
@@ -218,14 +219,16 @@ def _cells(codes: list[NDArray[np.intp]]) -> NDArray[np.intp]:
 
 
 def _products(z: Array, index: tuple[NDArray[np.intp], ...], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Counts, sums and cross-products of the rows of each cell."""
-    place = np.ravel_multi_index(index, shape) if len(z) else np.zeros(0, dtype=np.intp)
-    order, cells, p = np.argsort(place, kind="stable"), int(np.prod(shape)), z.shape[1]
+    """Counts, sums and cross-products of the rows of each cell, from columns (p, n)."""
+    p, cells = len(z), int(np.prod(shape))
+    place = np.ravel_multi_index(index, shape) if z.shape[1] else np.zeros(0, dtype=np.intp)
+    # a stable sort of small whole numbers is linear
+    order = np.argsort(place.astype(np.uint16) if cells <= 2**16 else place, kind="stable")
     n = np.bincount(place, minlength=cells).astype(float)
     first, second = np.zeros((cells, p)), np.zeros((cells, p, p))
     ends = np.cumsum(n).astype(int)
-    rows = z[order]
+    rows = np.take(z, order, axis=1)
     for cell in np.flatnonzero(n):
-        part = rows[ends[cell] - int(n[cell]) : ends[cell]]
-        first[cell], second[cell] = part.sum(0), part.T @ part
+        part = rows[:, ends[cell] - int(n[cell]) : ends[cell]]
+        first[cell], second[cell] = part.sum(1), part @ part.T
     return n.reshape(shape), first.reshape(*shape, p), second.reshape(*shape, p, p)

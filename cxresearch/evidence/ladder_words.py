@@ -103,9 +103,31 @@ def _answer_of_many(study: Study, pairs: list[Pair], finding: Finding) -> tuple[
     x, y = study.term(top["term"]).label, study.term(top["outcome"]).label
     text = (
         f"{len(told)} of {len(best)} correlations are told from zero at a false-discovery rate of 5 %; the largest in size is "
-        f"{x} with {y}, r = {written(top)}."
+        f"{x} with {y}, r = {written(top)}.{_fooled(study, finding)}"
     )
     return text, f"The largest correlation is that of {x} with {y}"
+
+
+def _fooled(study: Study, finding: Finding) -> str:
+    """Which pairs have a crude number that is not to be read alone, each with the step that changes it."""
+    steps: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in finding.rows(measure="r", group="all"):
+        if record["estimate"] is not None and record["model"] != "all_customers":
+            steps.setdefault((record["outcome"], record["term"]), []).append(record)
+    ladders = [rows for rows in steps.values() if rows[0]["model"] == "crude" and len(rows) > 1]
+    told = []
+    for crude, *rest in ladders:
+        changed = next(((r, "turns its sign") for r in rest if _turns(crude, r)), None) or next(
+            ((r, "is gone") for r in rest if _gone(crude, r)), None
+        )
+        if changed:
+            step, how = changed
+            told.append(f"{study.term(step['term']).label} ({how}: {MODELS[step['model']]})")
+    if not ladders:
+        return ""
+    if not told:
+        return f" In none of {len(ladders)} pairs does a step of the ladder turn or undo the crude number."
+    return f" The crude number is not to be read alone in {len(told)} of {len(ladders)} pairs: {', '.join(told)}."
 
 
 def _goes(record: dict[str, Any]) -> str:

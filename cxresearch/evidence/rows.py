@@ -83,7 +83,7 @@ def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
 
 def _rows_of(table: Held, names: list[str]) -> Rows:
     keep = table.known(names)
-    values = np.column_stack([table.number(name)[keep] for name in names])
+    values = np.stack([table.number(name)[keep] for name in names]).T  # column by column, as sums over rows read it
     period = table.among(table.period, keep) if table.two_way else ((), None)
     parts = members(*table.among(table.block, keep), *period)
     return Rows(tuple(names), values, parts, table.among(table.cluster, keep)[1], table.n, False)

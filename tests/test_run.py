@@ -59,7 +59,7 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Notebooks that are not run but come back with a finding; errors may be planted by notebook name."""
     errors: dict[str, Any] = {}
 
-    def execute(source: Path, target: Path, values: dict[str, Any], root: Path) -> tuple[Any, Any]:
+    def execute(source: Path, target: Path, values: dict[str, Any], root: Path, told: Any) -> tuple[Any, Any]:
         notebook = nbformat.read(source, as_version=4)
         shown: dict[str, Any] = {}
         exec(

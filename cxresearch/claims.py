@@ -114,7 +114,9 @@ def keep(fresh: Verdict, before: Mapping[str, Any] | None, period: str) -> Verdi
     if not same or before["verdict"] != ("supported" if inside else "refuted"):
         return fresh
     since = before.get("decided_in") or period
-    reason = f"stays {before['verdict']} as in {since}: the interval now reaches across the margin, the estimate does not"
+    reason = (
+        f"stays {before['verdict']} as in {since}: the interval now reaches across the margin, the estimate does not"
+    )
     at = number(fresh.estimate, MEASURES[fresh.measure].decimals)
     one_sided = fresh.low is None or fresh.high is None
     holds = "without" if inside else "with"
@@ -145,7 +147,11 @@ def _entry(claim: str) -> Claim:
         close = get_close_matches(claim, claims, n=1)
         raise UsageError(
             f"no claim {claim!r}"
-            + (f"; did you mean {close[0]!r}?" if close else f"; they run from {next(iter(claims))} to {list(claims)[-1]}")
+            + (
+                f"; did you mean {close[0]!r}?"
+                if close
+                else f"; they run from {next(iter(claims))} to {list(claims)[-1]}"
+            )
         )
     return claims[claim]
 

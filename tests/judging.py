@@ -86,5 +86,3 @@ def _recorded() -> Iterator[list[Verdict]]:
         yield found
     finally:
         del vars(cx)["judge"]
-
-

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import judging
@@ -57,10 +58,8 @@ def with_rule(fresh: dict[str, list[Verdict]]) -> dict[str, list[Verdict]]:
 
 def changes(told: dict[str, list[Verdict]]) -> Counter[str]:
     """How often the verdict of each judged claim differs from that of the report before."""
-    verdicts = [{id: claim["verdict"] for id, claim in judging.combined(found).items()} for found in told.values()]
-    return Counter(
-        {id: sum(a[id] != b[id] for a, b in zip(verdicts, verdicts[1:], strict=False)) for id in verdicts[0]}
-    )
+    verdicts = [{name: c["verdict"] for name, c in judging.combined(found).items()} for found in told.values()]
+    return Counter({name: sum(a[name] != b[name] for a, b in pairwise(verdicts)) for name in verdicts[0]})
 
 
 def in_three_years(counted: Counter[str], count: int) -> float:
@@ -96,7 +95,7 @@ def written(customers: int, fresh: dict[str, list[Verdict]]) -> list[str]:
         "| claim | changes, by the interval alone | changes, as reported |",
         "|---|---|---|",
     ]
-    return [*lines, *(f"| {id} | {alone[id]} | {ruled[id]} |" for id in alone)]
+    return [*lines, *(f"| {name} | {alone[name]} | {ruled[name]} |" for name in alone)]
 
 
 def main(given: Sequence[str] | None = None) -> int:

@@ -226,7 +226,10 @@ def test_a_decided_verdict_stays_until_it_is_contradicted(estimate: float, half:
     assert kept.reason in kept.sentence
     assert kept.flips_at == f"to undecided at a margin of {estimate:.2f}"
     again = keep(fresh, asdict(kept), "2026-10")
-    assert (again.verdict, again.decided_in) == (want, "2026-09")  # the period that decided it, not the last that kept it
+    assert (again.verdict, again.decided_in) == (
+        want,
+        "2026-09",
+    )  # the period that decided it, not the last that kept it
 
 
 @pytest.mark.parametrize("other", [{"low": 0.05}, {"measure": "rho"}, {"term": "availability"}, {"model": "adjusted"}])

@@ -20,7 +20,7 @@ ASKING = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb") if path.stem != 
 def verdicts(name: str, **parameters: Any) -> list[Verdict]:
     """The verdicts of one notebook with these parameters, in order."""
     scope: dict[str, Any] = {"__name__": "__main__"}
-    form, rest = _statements(name)
+    form, rest = statements(name)
     exec(compile(ast.Module(form, []), name, "exec"), scope)
     scope |= parameters
     with _recorded() as found:
@@ -62,7 +62,7 @@ def needed(statements: list[ast.stmt]) -> list[ast.stmt]:
     return kept
 
 
-def _statements(name: str) -> tuple[list[ast.stmt], list[ast.stmt]]:
+def statements(name: str) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """The statements of the parameters cell, and all others."""
     form: list[ast.stmt] = []
     rest: list[ast.stmt] = []

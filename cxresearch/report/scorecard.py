@@ -72,13 +72,14 @@ class Scorecard:
                 ["There is no report of the period before to compare the verdicts with.", *self._moved()],
                 "info",
             )
-        lines = [
-            f"{c['id']}: {claims.WORDS[self.previous[c['id']]['verdict']]} before, now {claims.WORDS[c['verdict']]}."
+        told = [
+            f"{c['id']} {claims.WORDS[self.previous[c['id']]['verdict']]} before, now {claims.WORDS[c['verdict']]}"
             for c in self.claims
             if _changed(c, self.previous)
         ]
-        lines = lines or ["No verdict has changed since the period before."]
-        return notice("What changed", [*lines, *self._kept(), *self._moved()], "info")
+        more = [f"{len(told) - MOST_ON_FRONT} more"] if len(told) > MOST_ON_FRONT else []
+        changed = "; ".join([*told[:MOST_ON_FRONT], *more]) or "No verdict has changed since the period before"
+        return notice("What changed", [f"{changed}.", *self._kept(), *self._moved()], "info")
 
     def _kept(self) -> list[str]:
         """The verdicts that stay though the interval alone would not give them, and the claims with other regions."""

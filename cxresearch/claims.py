@@ -2,14 +2,21 @@
 
 *Supported*: the 99 % interval lies wholly inside the region. *Refuted*: wholly outside. Else *undecided*. *Not
 estimable*: there is no interval to judge by. Regions and their reasons are policy.
+
+A verdict of the report before, supported or refuted, stays where the interval now reaches across the margin but the
+estimate does not: a verdict is not taken back because one month was noisy. It says so, with the period that decided it.
 """
 
 from __future__ import annotations
 
+import functools
 import html
+import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
@@ -22,7 +29,10 @@ VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
 LEVEL = 0.99  # of verdict intervals; all others are at 95 %
 VERDICTS = ("supported", "refuted", "undecided", "not_estimable")
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
+DECIDED = ("supported", "refuted")
 UNANSWERED = "no notebook answers it yet"
+EARLIER = "CXRESEARCH_EARLIER"  # the folder of the report before, whose verdicts stay; set by the run
+SAME = ("measure", "unit", "low", "high", "outcome", "term", "group", "model")  # what makes it the same question
 
 
 @dataclass(frozen=True)
@@ -55,6 +65,7 @@ class Verdict:
     group: str = "all"
     model: str = ""
     sentence: str = ""
+    decided_in: str = ""  # the period whose interval decided it, where the verdict stays from an earlier report
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         text = f"{self.claim} ({self.part}) {self.verdict.replace('_', ' ')}: {self.sentence}"
@@ -65,7 +76,8 @@ def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str
     """The verdict of a part of a claim by one row of a finding, named by term, model, group, measure, outcome.
 
     `part` may be left out where the claim has only one. The measure defaults to that of the part. A finding without
-    rows gives *not estimable*, naming what is missing. Raises UsageError for an unknown claim, part or row.
+    rows gives *not estimable*, naming what is missing. In a report the verdict of the period before may stay (`keep`).
+    Raises UsageError for an unknown claim, part or row.
     """
     entry = _entry(claim)
     asked = _part(entry, part)
@@ -84,7 +96,47 @@ def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str
         raise UsageError(f"claim {claim}: {error}") from error
     if record["measure"] != asked.measure:
         raise UsageError(f"claim {claim}: part {asked.name} is about {asked.measure}, the row is {record['measure']}")
-    return _judged(base, asked, record, finding)
+    period, before = _earlier(os.environ.get(EARLIER, ""))
+    return keep(_judged(base, asked, record, finding), before.get((claim, asked.name)), period)
+
+
+def keep(fresh: Verdict, before: Mapping[str, Any] | None, period: str) -> Verdict:
+    """The verdict beside that of the report before, of that period: a decided one stays unless it is contradicted.
+
+    It stays where the interval alone would leave the same question undecided and the estimate still lies on the side
+    of the margin that the verdict says. It falls to undecided once the estimate lies on the other side, and turns where
+    the interval lies wholly there. A first verdict needs the whole interval.
+    """
+    if fresh.verdict != "undecided" or fresh.estimate is None or before is None:
+        return fresh
+    same = all(getattr(fresh, name) == before.get(name) for name in SAME)
+    inside = (fresh.low is None or fresh.low <= fresh.estimate) and (fresh.high is None or fresh.estimate <= fresh.high)
+    if not same or before["verdict"] != ("supported" if inside else "refuted"):
+        return fresh
+    since = before.get("decided_in") or period
+    reason = (
+        f"stays {before['verdict']} as in {since}: the interval now reaches across the margin, the estimate does not"
+    )
+    at = number(fresh.estimate, MEASURES[fresh.measure].decimals)
+    one_sided = fresh.low is None or fresh.high is None
+    holds = "without" if inside else "with"
+    return replace(
+        fresh,
+        verdict=before["verdict"],
+        reason=reason,
+        decided_in=since,
+        flips_at=f"to undecided at a margin of {at}" if one_sided else f"to undecided for a region {holds} {at}",
+        sentence=fresh.sentence.replace(f"({fresh.reason}).", f"({reason})."),
+    )
+
+
+@functools.cache
+def _earlier(folder: str) -> tuple[str, Mapping[tuple[str, str], Mapping[str, Any]]]:
+    """The period of an earlier report and its verdicts by claim and part; without a folder there are none."""
+    if not folder:
+        return "", {}
+    run, told = (json.loads((Path(folder) / name).read_text(encoding="utf-8")) for name in ("run.json", "claims.json"))
+    return run["period"], {(part["claim"], part["part"]): part for claim in told for part in claim["parts"]}
 
 
 def _entry(claim: str) -> Claim:
@@ -94,7 +146,12 @@ def _entry(claim: str) -> Claim:
     if claim not in claims:
         close = get_close_matches(claim, claims, n=1)
         raise UsageError(
-            f"no claim {claim!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(claims)}")
+            f"no claim {claim!r}"
+            + (
+                f"; did you mean {close[0]!r}?"
+                if close
+                else f"; they run from {next(iter(claims))} to {list(claims)[-1]}"
+            )
         )
     return claims[claim]
 
@@ -209,12 +266,13 @@ def _flips_at(verdict: str, low: float, high: float, part: Part) -> str:
     return f"to supported at a margin of {number(near, decimals)}, to refuted at {number(far, decimals)}"
 
 
-def combine(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def combine(parts: Sequence[Mapping[str, Any]], have: Collection[str] | None = None) -> list[dict[str, Any]]:
     """Every claim of the register with its verdict, from the verdicts of parts that a run gave.
 
     all-of: any part refuted refutes; all supported support; else a part that is not estimable makes the claim so,
     and otherwise it is undecided. any-of: one supported supports; all refuted refute. A part that nobody judged
-    is not estimable.
+    is not estimable. `have` are the columns of the study, as `table.column`: each claim says which ones it lacks to
+    be judged.
     """
     given: dict[tuple[str, str], Mapping[str, Any]] = {(p["claim"], p["part"]): p for p in parts}
     combined = []
@@ -224,6 +282,8 @@ def combine(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             for part in claim.parts
         ]
         verdict, reason = _combined(claim.combine, judged)
+        closed = {p["part"] for p in judged if p["verdict"] == "not_estimable"}
+        wanted = {column for part in claim.parts if part.name in closed for column in part.needs}
         combined.append(
             {
                 "id": claim.id,
@@ -235,6 +295,7 @@ def combine(parts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "verdict": verdict,
                 "reason": reason,
                 "needs": sorted({column for part in claim.parts for column in part.needs}),
+                "lacks": sorted(wanted - set(have)) if have is not None else [],
                 "parts": judged,
             }
         )
@@ -246,24 +307,20 @@ def _combined(rule: str, parts: Iterable[Mapping[str, Any]]) -> tuple[str, str]:
     by = {verdict: [p for p in parts if p["verdict"] == verdict] for verdict in VERDICTS}
     if rule == "any-of":
         if by["supported"]:
-            return "supported", ""
+            return "supported", _reasons(by["supported"], len(parts))
         if len(by["refuted"]) == len(parts):
             return "refuted", ""
     else:
         if by["refuted"]:
-            return "refuted", "" if len(parts) == 1 else _named(by["refuted"])
+            stays = _reasons(by["refuted"], len(parts))
+            return "refuted", stays or ("" if len(parts) == 1 else "; ".join(p["label"] for p in by["refuted"]))
         if len(by["supported"]) == len(parts):
-            return "supported", ""
-    if by["not_estimable"]:
-        return "not_estimable", "; ".join(
-            dict.fromkeys(
-                p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["not_estimable"]
-            )
-        )
-    return "undecided", "; ".join(
-        dict.fromkeys(p["reason"] if len(parts) == 1 else f"{p['label']}: {p['reason']}" for p in by["undecided"])
-    )
+            return "supported", _reasons(by["supported"], len(parts))
+    verdict = "not_estimable" if by["not_estimable"] else "undecided"
+    return verdict, _reasons(by[verdict], len(parts))
 
 
-def _named(parts: Iterable[Mapping[str, Any]]) -> str:
-    return "; ".join(p["label"] for p in parts)
+def _reasons(parts: Iterable[Mapping[str, Any]], of: int) -> str:
+    """The reasons of parts, each with its label where the claim has several."""
+    told = (p["reason"] if of == 1 else f"{p['label']}: {p['reason']}" for p in parts if p["reason"])
+    return "; ".join(dict.fromkeys(told))

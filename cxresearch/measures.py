@@ -63,6 +63,7 @@ MEASURES: dict[str, Measure] = {
         Measure("r2_difference", "difference in R²", 3),
         Measure("hazard_ratio", "hazard ratio", 2, "log"),
         Measure("odds_ratio", "odds ratio", 2, "log"),
+        Measure("rate_ratio", "rate ratio", 2, "log"),
         Measure("per_1000", "leavers per 1,000", 1),
         Measure("score", "score", 1),
         Measure("difference", "difference", 2),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from scipy import stats
 
 import cxresearch as cx
 from cxresearch import claims
-from cxresearch.claims import VERDICTS, combine, decide, judge
+from cxresearch.claims import DECIDED, VERDICTS, Verdict, combine, decide, judge, keep
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
 from cxresearch.finding import Caveat, Finding, dumps, interval_at, written
@@ -170,7 +172,7 @@ def test_a_row_without_n_is_judged() -> None:
     "claim, part, which, told",
     [
         ("S2.31", None, {}, "did you mean"),
-        ("nothing like it", None, {}, "there are S1.1"),
+        ("nothing like it", None, {}, "they run from S0"),
         ("S2.13", None, {}, "it has reliability, responsiveness"),
         ("S2.13", "reliable", {}, "it has reliability, responsiveness"),
         ("S2.13", "reliability", {}, "2 rows"),
@@ -182,6 +184,90 @@ def test_a_claim_that_is_asked_wrongly(claim: str, part: str | None, which: dict
     shown = finding(correlation(), correlation(model="adjusted"), correlation() | {"measure": "rho"})
     with pytest.raises(UsageError, match=told):
         judge(claim, shown, part=part, **which)
+
+
+# -- verdicts that stay
+
+
+def verdict_of(estimate: float, half: float, low: float | None = 0.1, high: float | None = None) -> Verdict:
+    """A verdict by its interval alone, against a region of correlations."""
+    verdict, reason = decide(estimate - half, estimate + half, low, high)
+    made = judge("S2.13", finding(correlation(0.3)), part="reliability")
+    ends = {"estimate": estimate, "conf_low": estimate - half, "conf_high": estimate + half, "low": low, "high": high}
+    told = f"It: 1 (99 % interval){f' ({reason})' if reason else ''}."
+    return replace(made, **ends, verdict=verdict, reason=reason, sentence=told)
+
+
+@pytest.mark.parametrize(
+    "estimate, half, before, want",
+    [
+        (0.12, 0.05, "supported", "supported"),  # the interval reaches below .10, the estimate does not
+        (0.10, 0.05, "supported", "supported"),  # the margin belongs to the region
+        (0.09, 0.05, "supported", "undecided"),  # the estimate itself has left the region
+        (0.00, 0.05, "supported", "refuted"),  # the interval lies wholly outside
+        (0.09, 0.05, "refuted", "refuted"),
+        (0.12, 0.05, "refuted", "undecided"),
+        (0.20, 0.05, "refuted", "supported"),
+        (0.12, 0.05, "undecided", "undecided"),  # a first verdict needs the whole interval
+        (0.12, 0.05, "not_estimable", "undecided"),
+    ],
+)
+def test_a_decided_verdict_stays_until_it_is_contradicted(estimate: float, half: float, before: str, want: str) -> None:
+    """It stays while the estimate lies on its side of the margin, and says since when and where it would flip."""
+    fresh = verdict_of(estimate, half)
+    kept = keep(fresh, asdict(fresh) | {"verdict": before}, "2026-09")
+    assert kept.verdict == want
+    stays = want in DECIDED and fresh.verdict == "undecided"
+    assert kept.decided_in == ("2026-09" if stays else "")
+    if not stays:
+        assert kept == fresh
+        return
+    assert kept.reason.startswith(f"stays {want} as in 2026-09:")
+    assert kept.reason in kept.sentence
+    assert kept.flips_at == f"to undecided at a margin of {estimate:.2f}"
+    again = keep(fresh, asdict(kept), "2026-10")
+    assert (again.verdict, again.decided_in) == (
+        want,
+        "2026-09",
+    )  # the period that decided it, not the last that kept it
+
+
+@pytest.mark.parametrize("other", [{"low": 0.05}, {"measure": "rho"}, {"term": "availability"}, {"model": "adjusted"}])
+def test_another_question_keeps_nothing(other: dict[str, Any]) -> None:
+    """Another region, measure, term or model is another question: its verdict says nothing here."""
+    fresh = verdict_of(0.12, 0.05)
+    assert keep(fresh, asdict(fresh) | {"verdict": "supported"} | other, "2026-09") == fresh
+    assert keep(fresh, None, "2026-09") == fresh
+
+
+def test_inside_a_region_of_two_ends() -> None:
+    """A number inside a range stays supported until it leaves the range, at either end."""
+    for estimate, want in ((0.72, "supported"), (0.88, "supported"), (0.69, "undecided"), (0.91, "undecided")):
+        fresh = verdict_of(estimate, 0.05, 0.7, 0.9)
+        kept = keep(fresh, asdict(fresh) | {"verdict": "supported"}, "2026-09")
+        assert kept.verdict == want
+        if want == "supported":
+            assert kept.flips_at == f"to undecided for a region without {estimate:.2f}"
+
+
+def test_judging_knows_the_report_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a report the verdict of the period before stays, and the claim says so; by hand there is no report before."""
+    first = judge("S3.12", finding(leavers(4.0, 0.5)))
+    (tmp_path / "claims.json").write_text(dumps(combine([asdict(first)])))
+    (tmp_path / "run.json").write_text('{"period": "2026-09"}')
+    assert judge("S3.12", finding(leavers(2.2, 0.5))).verdict == "undecided"
+    monkeypatch.setenv(claims.EARLIER, str(tmp_path))
+    kept = judge("S3.12", finding(leavers(2.2, 0.5)))
+    assert (kept.verdict, kept.decided_in) == ("supported", "2026-09")
+    told = next(claim for claim in combine([asdict(kept)]) if claim["id"] == "S3.12")
+    assert (told["verdict"], told["reason"]) == ("supported", kept.reason)
+    assert "It may be counted on" in cx.outlook(kept).text
+
+
+def leavers(estimate: float, half: float) -> dict[str, Any]:
+    """A row of a difference in leavers with its interval."""
+    ends = {"conf_low": estimate - half, "conf_high": estimate + half}
+    return row(outcome="churned", term="prepaid", measure="per_1000", estimate=estimate, n=500, **ends)
 
 
 # -- parts to claims
@@ -199,6 +285,17 @@ def test_parts_add_up() -> None:
             assert verdict == want
             if verdict in ("not_estimable", "undecided"):
                 assert all(f"why {i}" in reason for i, v in enumerate(verdicts) if v == verdict)
+
+
+def test_a_claim_says_which_columns_it_lacks() -> None:
+    """Columns that the study lacks are told for parts without a verdict, also where no notebook answers the claim."""
+    judged = asdict(judge("S2.13", finding(correlation()), part="reliability"))
+    every = {column for claim in register().values() for part in claim.parts for column in part.needs}
+    lacking = {"surveys.reliability", "panel.wait_s", "launches.readiness_score"}
+    told = {claim["id"]: claim["lacks"] for claim in combine([judged], every - lacking)}
+    assert told["S2.18"] == ["launches.readiness_score"]
+    assert told["S2.13"] == ["panel.wait_s"]  # the part that needs surveys.reliability has its verdict
+    assert not any(claim["lacks"] for claim in combine([judged]))
 
 
 def test_one_part_speaks_for_its_claim() -> None:

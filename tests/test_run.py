@@ -56,10 +56,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def no_kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Notebooks that are not run but come back with a finding; errors may be planted by notebook name."""
+    """Notebooks that are not run but come back with a finding; errors may be planted by notebook name.
+
+    What a notebook was told of an earlier report stands in its metadata.
+    """
     errors: dict[str, Any] = {}
 
-    def execute(source: Path, target: Path, values: dict[str, Any], root: Path) -> tuple[Any, Any]:
+    def execute(source: Path, target: Path, values: dict[str, Any], root: Path, told: Any) -> tuple[Any, Any]:
         notebook = nbformat.read(source, as_version=4)
         shown: dict[str, Any] = {}
         exec(
@@ -69,7 +72,8 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             {"shown": shown},
         )
         notebook.cells[2].outputs = [nbformat.v4.new_output("display_data", data=shown)]
-        notebook.metadata["papermill"] = {"parameters": dict(values), "exception": source.stem in errors}
+        parameters = {**values, "earlier": told[claims.EARLIER]}
+        notebook.metadata["papermill"] = {"parameters": parameters, "exception": source.stem in errors}
         return notebook, errors.get(source.stem)
 
     monkeypatch.setattr(kernels, "execute", execute)
@@ -285,6 +289,39 @@ def test_the_summary_is_told_of_the_period_before(project: Path, no_kernels: dic
     first = run_edition(request(project, values={"period": "2026-09"}), quiet).folder
     second = run_edition(request(project), quiet).folder
     assert (previous(first), previous(second)) == ("", "reports/monthly/2026-09/claims.json")
+
+
+def test_notebooks_are_told_where_earlier_verdicts_stand(project: Path, no_kernels: dict[str, Any]):
+    """That is last month's complete report with the same values; other values, or none, and nothing stays."""
+
+    def earlier(folder: Path, name: str = "leavers") -> str:
+        notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
+        return str(notebook.metadata.papermill.parameters.earlier)
+
+    first = run_edition(request(project, values={"period": "2026-09"}), quiet).folder
+    alone = run_edition(request(project, out=project / "alone"), quiet).folder
+    second = run_edition(request(project), quiet).folder
+    assert (earlier(first), earlier(second)) == ("", "reports/monthly/2026-09")  # as the file is published
+    runs = [(archive.record(folder) or {})["run"] for folder in (alone, second)]
+    assert runs[0] != runs[1]  # verdicts that may stay are an input
+    edited = project / "reports" / "monthly.toml"
+    edited.write_text(edited.read_text() + "[parameters]\nwindow = 6\n")
+    third = run_edition(request(project), quiet).folder
+    assert (earlier(third), earlier(third, "scores")) == ("", "reports/monthly/2026-09")
+    no_kernels["scores"] = NotebookFailed("cell 4, line 1: ValueError: no")
+    (first / "run.json").write_text((first / "run.json").read_text().replace('"complete"', '"failed"'))
+    assert earlier(run_edition(request(project), quiet).folder) == ""
+
+
+def test_a_kernel_is_told_what_the_run_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A notebook meets the folder of the earlier report, never one that the user's shell happens to name."""
+    monkeypatch.setenv(claims.EARLIER, "elsewhere")
+    project = tiny_project.made(tmp_path / "project")
+    tiny_project.write_notebook(project, "tried", "Tried?", f"import os\nprint(repr(os.environ[{claims.EARLIER!r}]))")
+    for told in ("", "there"):
+        source, target = project / "notebooks" / "tried.ipynb", project / "out.ipynb"
+        notebook, _ = kernels.execute(source, target, {}, project, {claims.EARLIER: told})
+        assert printed(notebook).strip() == repr(told)
 
 
 def test_equal_runs_give_equal_files(project: Path, no_kernels: dict[str, Any]):

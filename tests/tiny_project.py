@@ -69,6 +69,6 @@ def stand_in_for_the_study(monkeypatch: pytest.MonkeyPatch, name: str = "demo") 
 
     def preflight(data: str, period: str = "latest", as_of: str | None = None, segments: object = ()) -> Preflight:
         month = "2026-10" if period == "latest" else period
-        return Preflight(name, "Demo operator", month, "f00d", {"panel": 10})
+        return Preflight(name, "Demo operator", month, "f00d", {"panel": 10}, frozenset())
 
     monkeypatch.setattr(opening, "preflight", preflight)

@@ -20,13 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Preflight:
-    """What is known of a study before any notebook runs: the period asked for, row counts, a fingerprint."""
+    """What is known of a study before any notebook runs: the period asked for, row counts, columns, a fingerprint."""
 
     name: str
     title: str
     period: str
     fingerprint: str
     rows: MappingType[str, int]
+    columns: frozenset[str]  # as table.column
 
 
 def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment: str = ALL, window: int = 12) -> Study:
@@ -66,7 +67,8 @@ def preflight(
     rows = {name: int(source.table.count().to_pyarrow().as_py()) for name, source in sources.items()}
     files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
     files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
-    return Preflight(mapping.name, mapping.title, resolved, fingerprint(files), rows)
+    columns = frozenset(f"{name}.{column}" for name, source in sources.items() for column in source.values)
+    return Preflight(mapping.name, mapping.title, resolved, fingerprint(files), rows, columns)
 
 
 def _load(data: str) -> Mapping:

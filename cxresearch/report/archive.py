@@ -178,6 +178,11 @@ def source_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def file_digest(path: Path) -> str:
+    """A fingerprint of one file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
 def run_id(facts: Mapping[str, Any]) -> str:
     """A name for the run that follows from what went in: the same inputs give the same name."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nbformat
@@ -43,7 +44,12 @@ stopping = threading.Event()
 
 
 class Kernel(AsyncKernelManager):
-    """A kernel of the Python that runs us; kernels that were installed for the user are not asked."""
+    """A kernel of the Python that runs us; kernels that were installed for the user are not asked.
+
+    `told` are environment variables of its own.
+    """
+
+    told: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -65,7 +71,8 @@ class Kernel(AsyncKernelManager):
         # The user's start-up files and history have no say in what is published.
         own = {"IPYTHONDIR": str(self.folder), "PYTHONSTARTUP": "", "PYTHONHASHSEED": "0"}
         search = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**threads, **own, "PYTHONPATH": os.pathsep.join(search), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        search_path = {"PYTHONPATH": os.pathsep.join(search), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        return {**threads, **own, **search_path, **self.told}
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
         """Start the process; what it writes past the notebook goes to a file, not between our results."""
@@ -108,10 +115,12 @@ def stop_all() -> None:
                 kernel.process.kill()
 
 
-def execute(source: Path, target: Path, values: Mapping[str, Any], root: Path) -> tuple[Any, CxError | None]:
+def execute(
+    source: Path, target: Path, values: Mapping[str, Any], root: Path, told: Mapping[str, str] | None = None
+) -> tuple[Any, CxError | None]:
     """Run a notebook with these parameter values from the project's root; returns it executed, and what went wrong.
 
-    The executed notebook is also at `target`, up to the cell that failed.
+    `told` are environment variables that it meets. The executed notebook is also at `target`, up to the cell that failed.
     """
     exits: list[int] = []
     error: CxError | None = None
@@ -124,7 +133,7 @@ def execute(source: Path, target: Path, values: Mapping[str, Any], root: Path) -
             progress_bar=False,
             start_timeout=START_SECONDS,
             execution_timeout=CELL_SECONDS,
-            kernel_manager_class=type("Kernel", (Watched,), {"exits": exits}),
+            kernel_manager_class=type("Kernel", (Watched,), {"exits": exits, "told": told or {}}),
             shutdown_kernel="immediate",
             record_timing=False,
             resources={"metadata": {"path": str(root)}},

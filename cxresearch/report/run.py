@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxresearch.claims import EARLIER
 from cxresearch.errors import CxError, KernelDied, RenderError
 from cxresearch.finding import dumps
 from cxresearch.report import archive, edition, ledger, parameters
@@ -96,7 +97,8 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
     values = dict(plan.values[name])
     if name == plan.request.edition.summary:
         values |= _told(plan, made, name)
-    notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root)
+    earlier = {EARLIER: str(_earlier(plan, name) or "")}
+    notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, earlier)
     notebook = _tidied(notebook, root, made)
     _write(target, notebook)
     seconds = round(time.monotonic() - begin, 2)
@@ -107,12 +109,33 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
 def _told(plan: Plan, made: Path, name: str) -> dict[str, str]:
     """What the summary is told: the numbers of this run, and the verdicts of the period before if there are any."""
     root = plan.request.root
-    found = archive.record(plan.previous) or {}
-    claims = plan.previous / "claims.json"
-    same = found.get("study", {}).get("name") == plan.study.name and found.get("status") == "complete"
-    told = {"ledger": made / "ledger.parquet", "previous": claims if same and claims.is_file() else None}
+    before = _before(plan)
+    told = {"ledger": made / "ledger.parquet", "previous": before and before / "claims.json"}
     form = parameters.read(edition.notebook(name, root))
     return {key: _path_text(path, root) if path else "" for key, path in told.items() if key in form}
+
+
+def _before(plan: Plan) -> Path | None:
+    """The folder of the complete report on the same study in the period before, if there is one."""
+    found = archive.record(plan.previous) or {}
+    same = found.get("study", {}).get("name") == plan.study.name and found.get("status") == "complete"
+    return plan.previous if same and (plan.previous / "claims.json").is_file() else None
+
+
+def _earlier(plan: Plan, name: str) -> Path | None:
+    """The report before whose verdicts stay in a notebook: it must have been made with the same values."""
+    before = _before(plan)
+    if before is None:
+        return None
+    then = (archive.record(before) or {}).get("parameters", {}).get(name)
+    now = _recorded(plan)[name]
+    return before.resolve() if then is not None and {**then, "period": None} == {**now, "period": None} else None
+
+
+def _recorded(plan: Plan) -> dict[str, dict[str, Any]]:
+    """The values of all notebooks as they are written down."""
+    written: dict[str, dict[str, Any]] = json.loads(archive.without_home(json.dumps(plan.values, default=str)))
+    return written
 
 
 def _path_text(path: Path, root: Path) -> str:
@@ -146,16 +169,18 @@ def _facts(plan: Plan) -> dict[str, Any]:
     from cxresearch.policy import policy_hash
 
     root, own = plan.request.root, plan.request.edition
-    values = json.loads(json.dumps(plan.values, default=str))
+    before = _before(plan)
     inputs = {
         "edition": own.name,
         "study": plan.study.name,
         "period": plan.study.period,
         "data_fingerprint": plan.study.fingerprint,
-        "parameters": json.loads(archive.without_home(json.dumps(values))),
+        "parameters": _recorded(plan),
         "policy": policy_hash(),  # another policy gives other verdicts from the same numbers
         "versions": archive.versions(),
     }
+    if before:  # verdicts may stay from there
+        inputs["earlier"] = archive.file_digest(before / "claims.json")
     sources = {name: edition.notebook(name, root) for name in own.all_notebooks}
     code = archive.source_digest(archive.ROOT / "cxresearch")
     return {**inputs, **archive.commit(root), "run": archive.run_id({**inputs, "code": code, "sources": sources})}
@@ -168,7 +193,7 @@ def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: M
     rows = [row for one in chapters for row in ledger.rows(one.name, one.notebook, run)]
     ledger.write(rows, made / "ledger.parquet", facts["policy"])
     parts = [part for one in chapters for part in ledger.displayed(one.notebook, ledger.VERDICT_MIME)]
-    (made / "claims.json").write_text(dumps(combine(parts)) + "\n", encoding="utf-8")
+    (made / "claims.json").write_text(dumps(combine(parts, plan.study.columns)) + "\n", encoding="utf-8")
 
 
 def _shows(notebook: Any) -> bool:

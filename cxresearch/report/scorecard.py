@@ -15,6 +15,8 @@ from cxresearch.measures import MEASURES, number
 from cxresearch.policy import register
 from cxresearch.report.archive import ROOT
 from cxresearch.report.ledger import open_ledger
+from cxresearch.report.nearness import away, telling
+from cxresearch.report.shopping import lacking, waits
 from cxresearch.report.shown import Shown, notice
 
 CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
@@ -31,7 +33,7 @@ class Scorecard:
 
     numbers: pd.DataFrame | None
     claims: Sequence[Mapping[str, Any]]
-    previous: Mapping[str, str]
+    previous: Mapping[str, Mapping[str, Any]]
 
     @property
     def tiles(self) -> Shown:
@@ -46,7 +48,8 @@ class Scorecard:
     @property
     def answer(self) -> Shown:
         """How many claims hold, and the decided ones in a sentence each."""
-        counts = {v: sum(c["verdict"] == v for c in self.claims) for v in claims.VERDICTS}
+        asked = [c for c in self.claims if not waits(c)]
+        counts = {v: sum(c["verdict"] == v for c in asked) for v in claims.VERDICTS}
         if self.numbers is None:
             return notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
@@ -57,7 +60,7 @@ class Scorecard:
             for part in c["parts"]
             if part["conf_level"] is not None
         ]
-        lines.append(f"Of {len(self.claims)} claims of the trade press, put to own data: {listed}.")
+        lines.append(f"{len(asked)} of {len(self.claims)} claims of the trade press were put to own data: {listed}.")
         return notice("The answer", lines, "info")
 
     @property
@@ -69,14 +72,32 @@ class Scorecard:
                 ["There is no report of the period before to compare the verdicts with.", *self._moved()],
                 "info",
             )
-        lines = [
-            f"{c['id']}: {claims.WORDS[self.previous[c['id']]]} before, now {claims.WORDS[c['verdict']]}."
+        told = [
+            f"{c['id']} {claims.WORDS[self.previous[c['id']]['verdict']]} before, now {claims.WORDS[c['verdict']]}"
             for c in self.claims
             if _changed(c, self.previous)
         ]
-        return notice(
-            "What changed", [*(lines or ["No verdict has changed since the period before."]), *self._moved()], "info"
-        )
+        more = [f"{len(told) - MOST_ON_FRONT} more"] if len(told) > MOST_ON_FRONT else []
+        changed = "; ".join([*told[:MOST_ON_FRONT], *more]) or "No verdict has changed since the period before"
+        return notice("What changed", [f"{changed}.", *self._kept(), *self._moved()], "info")
+
+    def _kept(self) -> list[str]:
+        """The verdicts that stay though the interval alone would not give them, and the claims with other regions."""
+        stay = [
+            f"{part['claim']} ({part['part'].replace('_', ' ')}) {claims.WORDS[part['verdict']]} as in {part['decided_in']}"
+            for c in self.claims
+            for part in c["parts"]
+            if part.get("decided_in")
+        ]
+        other = [
+            c["id"] for c in self.claims if c["id"] in self.previous and _regions(c) != _regions(self.previous[c["id"]])
+        ]
+        lines = []
+        if stay:
+            lines.append(f"Stay, though the interval now reaches across the margin: {', '.join(stay)}.")
+        if other:
+            lines.append(f"Judged by other regions than in the period before: {', '.join(other)}.")
+        return lines
 
     def _moved(self) -> list[str]:
         """The headline scores that differ from the period before, and those of which no change is told."""
@@ -110,7 +131,7 @@ class Scorecard:
 
     @property
     def front(self) -> Shown:
-        """At most seven claims beside the leading one, which is the answer: changed first, then decided."""
+        """At most seven claims beside the leading one, which is the answer: changed, then decided, then nearly so."""
         chosen = sorted(
             (
                 c
@@ -119,46 +140,39 @@ class Scorecard:
             ),
             key=self._order,
         )[:MOST_ON_FRONT]
-        return self._claims("Which claims hold here, at 99 %", chosen, "front")
+        told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _in_front(c)} for c in chosen]
+        intro = "" if told else "None is decided by these tables; the appendix says which columns are missing."
+        return _listed("Which claims hold here, at 99 %", intro, told, "front")
 
     @property
     def all(self) -> Shown:
-        """Every claim of the register."""
-        return self._claims("All claims", self.claims, "appendix")
-
-    def _order(self, claim: Mapping[str, Any]) -> tuple[int, int]:
-        return (0 if _changed(claim, self.previous) else 1, claims.VERDICTS.index(claim["verdict"]))
-
-    def _claims(self, title: str, chosen: Sequence[Mapping[str, Any]], level: str) -> Shown:
+        """Every claim that a notebook answers, with its parts."""
         told = [
             {
                 **c,
                 "changed": _changed_text(c, self.previous),
-                "sentence": _sentence(c) if level == "front" or len(c["parts"]) > 1 else c["parts"][0]["sentence"],
+                "sentence": _sentence(c) if len(c["parts"]) > 1 else c["parts"][0]["sentence"],
             }
-            for c in chosen
+            for c in self.claims
+            if not waits(c)
         ]
-        text = "\n".join(f"{c['id']} {claims.WORDS[c['verdict']]}: {c['statement']}" for c in told)
-        intro = (
-            ("" if told else "None is decided by these tables; the appendix says which columns are missing.")
-            if level == "front"
-            else "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
-        )
-        return Shown(
-            CLAIMS_MIME, {"title": title, "intro": intro, "claims": told, "level": level}, text or "No claim is judged."
-        )
+        intro = "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
+        return _listed("All claims", intro, told, "appendix")
+
+    @property
+    def waiting(self) -> Shown:
+        """The claims that no notebook answers yet, a line each."""
+        lines = [f"{c['id']}: “{c['statement'].rstrip('.')}”." for c in self.claims if waits(c)]
+        return notice("Not asked yet", lines or ["Every claim is answered by a notebook."], "info")
+
+    def _order(self, claim: Mapping[str, Any]) -> tuple[int, int, float]:
+        decided = claims.VERDICTS.index(claim["verdict"])
+        return (0 if _changed(claim, self.previous) else 1, decided, away(claim) if decided == 2 else 0.0)
 
     @property
     def missing(self) -> Shown:
         """The columns that would open most claims: a shopping list."""
-        wanted: dict[str, set[str]] = {}
-        for claim in self.claims:
-            for part in claim["parts"]:
-                for column in _missing_columns(claim, part):
-                    wanted.setdefault(column, set()).add(claim["id"])
-        order = sorted(wanted.items(), key=lambda item: (-len(item[1]), item[0]))
-        lines = [f"{column}: would open {', '.join(sorted(ids))}." for column, ids in order]
-        return notice("Columns that would open more claims", lines or ["No claim waits for a column."], "info")
+        return notice("Columns that would open more claims", lacking(self.claims), "info")
 
 
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
@@ -199,7 +213,7 @@ def open_scorecard(ledger: str = "", previous: str = "") -> Scorecard:
     """
     earlier = {}
     if previous:
-        earlier = {c["id"]: c["verdict"] for c in json.loads((ROOT / previous).read_text(encoding="utf-8"))}
+        earlier = {c["id"]: c for c in json.loads((ROOT / previous).read_text(encoding="utf-8"))}
     if not ledger:
         return Scorecard(None, claims.combine([]), earlier)
     told = json.loads((ROOT / Path(ledger)).with_name("claims.json").read_text(encoding="utf-8"))
@@ -254,12 +268,45 @@ def _change(changes: Sequence[Mapping[str, Any]]) -> str:
     return f"{sign}{number(change['estimate'], 1)} since {change['term']}"
 
 
-def _changed(claim: Mapping[str, Any], previous: Mapping[str, str]) -> bool:
-    return claim["id"] in previous and previous[claim["id"]] != claim["verdict"]
+def _listed(title: str, intro: str, told: Sequence[Mapping[str, Any]], level: str) -> Shown:
+    text = "\n".join(f"{c['id']} {claims.WORDS[c['verdict']]}: {c['statement']}" for c in told)
+    data = {"title": title, "intro": intro, "claims": told, "level": level}
+    return Shown(CLAIMS_MIME, data, text or "No claim is judged.")
 
 
-def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, str]) -> str:
-    return f"{claims.WORDS[previous[claim['id']]]} in the period before" if _changed(claim, previous) else ""
+def _changed(claim: Mapping[str, Any], previous: Mapping[str, Mapping[str, Any]]) -> bool:
+    return claim["id"] in previous and previous[claim["id"]]["verdict"] != claim["verdict"]
+
+
+def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, Mapping[str, Any]]) -> str:
+    """The verdict of the period before where it was another, with the number of the part that tells."""
+    if not _changed(claim, previous):
+        return ""
+    before = previous[claim["id"]]
+    told = f"{claims.WORDS[before['verdict']]} in the period before"
+    part = next((p for p in before["parts"] if p["part"] == telling(claim)["part"] and p["estimate"] is not None), None)
+    return f"{told}, at {number(part['estimate'], MEASURES[part['measure']].decimals)}" if part else told
+
+
+def _regions(claim: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return [tuple(part.get(name) for name in ("part", "measure", "low", "high")) for part in claim["parts"]]
+
+
+def _in_front(claim: Mapping[str, Any]) -> str:
+    """The part that tells with its number, interval, region and margin, and how the other parts stand."""
+    part = telling(claim)
+    if part["conf_level"] is None:
+        return str(part["sentence"])
+    own = next(p for p in register()[claim["id"]].parts if p.name == part["part"])
+    told = f"{part['label']}: {_short(part)}; region: {own.region}; would turn {part['flips_at']}."
+    if part.get("decided_in"):
+        told += f" It stays {claims.WORDS[part['verdict']]} as in {part['decided_in']}."
+    others = [p for p in claim["parts"] if p is not part]
+    if not others:
+        return told
+    counts = {v: sum(p["verdict"] == v for p in others) for v in claims.VERDICTS}
+    listed = ", ".join(f"{n} {claims.WORDS[v]}" for v, n in counts.items() if n)
+    return f"{told} Other parts: {listed}."
 
 
 def _sentence(claim: Mapping[str, Any]) -> str:
@@ -277,11 +324,3 @@ def _short(part: Mapping[str, Any], of: str = "") -> str:
     decimals = MEASURES[part["measure"]].decimals
     estimate, low, high = (number(part[k], decimals) for k in ("estimate", "conf_low", "conf_high"))
     return f"{estimate} ({of}{low} to {high}) {part['unit']}".strip()
-
-
-def _missing_columns(claim: Mapping[str, Any], part: Mapping[str, Any]) -> list[str]:
-    """Columns that a part needs and that the study is known to lack."""
-    if part["verdict"] != "not_estimable":
-        return []
-    needs = next(p.needs for p in register()[claim["id"]].parts if p.name == part["part"])
-    return [column for column in needs if column in part["reason"]]

@@ -1,0 +1,116 @@
+"""How often verdicts change from report to report, and how often a claim of an effect is supported where there is none.
+
+Run as a script it prints both; `make validate` may call `steadiness` and `nulls`, and the tests run them short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+import judging
+from test_policy import TRUE_OF_NOTHING
+from validity import in_parallel
+
+import cxresearch as cx
+from cxresearch.claims import Verdict, keep
+from cxresearch.data.periods import shift
+
+LAST, WINDOW, YEARS = "2026-10", 12, 3
+REPORTS, SEEDS, CUSTOMERS = 24, 100, 2_000
+
+
+def report(period: str, *, folder: Path) -> list[Verdict]:
+    """The verdicts of one period, each by its interval alone."""
+    return judging.all_verdicts(data=str(folder / "study.toml"), period=period, window=WINDOW)
+
+
+def reports(customers: int, count: int = REPORTS, seed: int = 1, preset: str = "baseline") -> dict[str, list[Verdict]]:
+    """The verdicts of so many consecutive reports on one operator whose truth does not change, by period."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        cx.simulate(folder, preset=preset, customers=customers, months=WINDOW + count, seed=seed, last=LAST)
+        periods = [shift(LAST, -back) for back in reversed(range(count))]
+        return dict(zip(periods, in_parallel(partial(report, folder=folder), periods), strict=True))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_rule(fresh: dict[str, list[Verdict]]) -> dict[str, list[Verdict]]:
+    """The same reports where decided verdicts stay as `cx.judge` lets them, each beside the report before."""
+    kept: dict[str, list[Verdict]] = {}
+    before: dict[tuple[str, str], dict[str, object]] = {}
+    earlier = ""
+    for period, found in fresh.items():
+        kept[period] = [keep(verdict, before.get((verdict.claim, verdict.part)), earlier) for verdict in found]
+        before = {(verdict.claim, verdict.part): asdict(verdict) for verdict in kept[period]}
+        earlier = period
+    return kept
+
+
+def changes(told: dict[str, list[Verdict]]) -> Counter[str]:
+    """How often the verdict of each judged claim differs from that of the report before."""
+    verdicts = [{name: c["verdict"] for name, c in judging.combined(found).items()} for found in told.values()]
+    return Counter({name: sum(a[name] != b[name] for a, b in pairwise(verdicts)) for name in verdicts[0]})
+
+
+def in_three_years(counted: Counter[str], count: int) -> float:
+    """Changes of a claim in three years of monthly reports, the mean over the claims."""
+    return sum(counted.values()) / len(counted) * 12 * YEARS / (count - 1)
+
+
+def null(seed: int, customers: int = CUSTOMERS) -> list[str]:
+    """The claims of an effect that are supported on one operator without effects."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        cx.simulate(folder, preset="null", customers=customers, seed=seed)
+        found = judging.all_verdicts(data=str(folder / "study.toml"))
+        return judging.effects_of_nothing(found, tuple(TRUE_OF_NOTHING))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def nulls(seeds: Iterable[int] = range(1001, 1001 + SEEDS)) -> Counter[str]:
+    """How often each claim of an effect is supported over operators without effects; empty where none ever is."""
+    return Counter(claim for claims in in_parallel(null, seeds) for claim in claims)
+
+
+def written(customers: int, fresh: dict[str, list[Verdict]]) -> list[str]:
+    """What was measured, as lines of Markdown: changes of each claim by its interval alone, and with the rule."""
+    alone, ruled = changes(fresh), changes(with_rule(fresh))
+    count = len(fresh)
+    lines = [
+        f"{count} consecutive reports on one simulated operator of {customers:,} customers whose truth does not change: "
+        f"a claim changes its verdict {in_three_years(ruled, count):.2f} times in {YEARS} years, "
+        f"by the interval alone {in_three_years(alone, count):.2f} times.",
+        "",
+        "| claim | changes, by the interval alone | changes, as reported |",
+        "|---|---|---|",
+    ]
+    return [*lines, *(f"| {name} | {alone[name]} | {ruled[name]} |" for name in alone)]
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure both and print them; ends with 1 where a claim changes more than once in three years, or one is wrong."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--customers", type=int, default=5_000)
+    parser.add_argument("--reports", type=int, default=REPORTS)
+    parser.add_argument("--nulls", type=int, default=SEEDS)
+    asked = parser.parse_args(given)
+    fresh = reports(asked.customers, asked.reports)
+    supported = nulls(range(1001, 1001 + asked.nulls))
+    told = f"Claims of an effect supported on {asked.nulls} operators without effects: {dict(supported) or 'none'}."
+    print("\n".join([*written(asked.customers, fresh), "", told]))  # noqa: T201
+    return int(in_three_years(changes(with_rule(fresh)), len(fresh)) >= 1 or sum(supported.values()) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -242,7 +243,8 @@ def interval_at(record: Mapping[str, Any], level: float) -> tuple[float, float] 
         middle, low, high = (measure.forward(record[k]) for k in ("estimate", "conf_low", "conf_high"))
     except (ValueError, ZeroDivisionError):
         middle, low, high = (record[k] for k in ("estimate", "conf_low", "conf_high"))
-        measure = dataclasses.replace(measure, scale="identity")
+        least, most = (0.0, 1.0) if measure.scale == "logit" else (-math.inf, math.inf)  # a share of nothing or of all
+        return max(middle - stretch * (middle - low), least), min(middle + stretch * (high - middle), most)
     return measure.back(middle - stretch * (middle - low)), measure.back(middle + stretch * (high - middle))
 
 

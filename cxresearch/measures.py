@@ -120,8 +120,9 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "remainder_range": "within what is not the first block's, over reliabilities",
     "order": "range from entering last to entering first",
     "range": "range over reliabilities",
-    "one_reliability": "range over one reliability",
+    "one_reliability": "one left open",
     "index": "index with stated weights",
+    "index_range": "index with stated weights, over reliabilities",
     "additive": "added up",
     "weakest": "with the weakest beside all",
     "pairs": "with every pair beside all",
@@ -161,6 +162,8 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "alone": "alone",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
+# their intervals run over assumptions too, which are the same at every level
+RANGES = ("order", "range", "remainder_range", "one_reliability", "index_range")
 
 
 def number(value: Any, decimals: int = 2) -> str:

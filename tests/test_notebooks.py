@@ -222,12 +222,13 @@ def test_the_scorecard_is_made_from_a_ledger(small_operator: Path, tmp_path: Pat
     )
     assert 1 <= len(front.data["claims"]) <= 7
     assert len(everything.data["claims"]) == len(register())
-    assert missing.data["items"] == ["No claim waits for a column."]
+    waiting = ("services.denominator", "services.numerator", "services.target")
+    assert missing.data["items"] == [f"{column}: would open S2.16." for column in waiting]
     part = next(part for claim in combined for part in claim["parts"] if part["part"] == "sales")
     part |= {"verdict": "not_estimable", "reason": "this study has no interactions.offer_accepted", "conf_level": None}
     (tmp_path / "claims.json").write_text(json.dumps(combined))
     lacking = shown("scorecard", ledger=str(tmp_path / "ledger.parquet"))[-1]
-    assert lacking.data["items"] == ["interactions.offer_accepted: would open S1.1."]
+    assert "interactions.offer_accepted: would open S1.1." in lacking.data["items"]
     assert len(cautions.data["items"]) >= 4
     check_wording(tuple(board))
     check_wording(tuple(shown("scorecard")))
@@ -264,11 +265,11 @@ def on_example(name: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> tu
         check_numbers(values)
         found |= {value.name: value for value in values if isinstance(value, Finding)}
         for verdict in (value for value in values if isinstance(value, Verdict) and value.verdict == "not_estimable"):
-            assert re.search(r"\b(panel|surveys|interactions)\.\w+|separated", verdict.reason), verdict.reason
+            assert re.search(r"\b(panel|surveys|interactions|services)\.\w+|separated", verdict.reason), verdict.reason
         for value in (value for value in values if isinstance(value, Finding) and not value.estimable):
-            assert re.search(r"\b(panel|surveys|interactions)\.\w+|mean of several answers|separated", value.answer), (
-                value.answer
-            )
+            assert re.search(
+                r"\b(panel|surveys|interactions|services)\.\w+|mean of several answers|separated", value.answer
+            ), value.answer
     return cx.open_study(data), found
 
 

@@ -46,11 +46,12 @@ def block_shares(
     the columns as measured, with rank, r2 and r2_difference of all blocks over the first alone. Of three blocks or more
     remainder is the share in what is not the first block's, remainder_range the same over the reliabilities;
     one_reliability is the share of the first block while one block's reliability alone runs over its ends (group). No
-    shares are told of an R² below .01, nor of a remainder whose 95 % interval reaches below it.
+    shares are told of an R² below .01, nor of such a remainder; remainder_range not where its interval reaches below.
 
     `index` states the weight of each block in a composite of standardised columns, turned so that more is better, a
     block's weight spread evenly over its columns. Rows of model index: r2 of the index (below zero where it goes the
-    wrong way), its r2_difference to the best single column, and the share of its variance that is no error.
+    wrong way) and its r2_difference to the best single column; of model index_range the share of its variance that is
+    no error of measurement.
     Sources: Owen (1977); Fuller, Measurement Error Models (1987), section 1.2; Mosier (1943) for the index.
 
     Example:
@@ -168,16 +169,16 @@ def _of_remainder(
 ) -> list[dict[str, Any]]:
     """Rows of the share of block i in what is not the first block's, as measured and over the reliabilities."""
     rest = found.parts[:, 1:].sum(1)
-    cases = {"remainder": (found.parts[:, i] / rest)[None]}
+    low = {"effect_label": f"the blocks besides {first} do not surely explain as much as {ranking.R2_FLOOR}"}
+    plain = ranking.interval(found.parts[:, i] / rest, found.left, "share")
+    made = [row(model="remainder", **base, **(plain if rest[0] >= ranking.R2_FLOOR else low))]
     if ranges is not None:
-        cases["remainder_range"] = ranges[:, :, i] / ranges[:, :, 1:].sum(-1)
-    least = inference.jackknife(float(rest[0]), rest[1:], blocks=found.left).conf_low
-    if least is None or least < ranking.R2_FLOOR:
-        why = f"it is not sure that the blocks besides {first} explain {ranking.R2_FLOOR} or more"
-        return [row(model=model, **base, effect_label=why) for model in cases]
-    plain = ranking.interval(cases.pop("remainder")[0], found.left, "share")
-    made = [row(model="remainder", **base, **plain)]
-    return made + [row(model=model, **base, **hull(case, found.left)) for model, case in cases.items()]
+        # the row that is judged needs a remainder that is surely there
+        least = inference.jackknife(float(rest[0]), rest[1:], blocks=found.left).conf_low
+        sure = least is not None and least >= ranking.R2_FLOOR
+        told = hull(ranges[:, :, i] / ranges[:, :, 1:].sum(-1), found.left) if sure else low
+        made.append(row(model="remainder_range", **base, **told))
+    return made
 
 
 def _over_reliabilities(
@@ -210,8 +211,12 @@ def disattenuated_parts(covariance: Array, players: shares.Players, reliability:
     true = covariance.copy()
     for player, part in zip(players, reliability, strict=True):
         true[..., np.ix_(player, player)[0], np.ix_(player, player)[1]] *= part
-    least = np.linalg.eigvalsh(shares.correlations(np.nan_to_num(true)))[..., 0]
-    return np.where((least > -shares.PIVOT)[..., None], shares.shapley(shares.worths(true, 0, players)), np.nan)
+    parts, every = shares.shapley(shares.worths(true, 0, players)), shares.correlations(np.nan_to_num(true))
+    try:  # most often all are possible, which a factor of each shows at a tenth of the cost of its eigenvalues
+        np.linalg.cholesky(every + shares.PIVOT * np.eye(every.shape[-1]))
+    except np.linalg.LinAlgError:
+        return np.where((np.linalg.eigvalsh(every)[..., :1] > -shares.PIVOT), parts, np.nan)
+    return parts
 
 
 def _finding(

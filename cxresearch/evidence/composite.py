@@ -32,9 +32,7 @@ def column_weights(study: Study, blocks: Blocks, weights: Mapping[str, float]) -
     return np.array([weights[b] / len(terms) * study.term(x).better for b, terms in blocks.items() for x in terms])
 
 
-def index_rows(
-    found: Split, of: str, weights: Array, reliable: Sequence[tuple[float, float]]
-) -> list[dict[str, Any]]:
+def index_rows(found: Split, of: str, weights: Array, reliable: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
     """Rows of an index with the given weights (p,) of the columns after the outcome: what it tells, and its reliability."""
     if found.spread is None or not np.isfinite(found.whole[0]):
         return []
@@ -51,7 +49,7 @@ def index_rows(
     return [
         row(measure="r2", **base, **ranking.interval(index, found.left)),
         row(measure="r2_difference", **base, **less),
-        row(measure="share", unit=unit, **base, **hull(np.stack(sure), found.left)),
+        row(measure="share", unit=unit, **base | {"model": "index_range"}, **hull(np.stack(sure), found.left)),
     ]
 
 

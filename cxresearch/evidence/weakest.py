@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from typing import Any
 
 import ibis
 import numpy as np
@@ -15,6 +15,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import ranking, sampling, shares
 from cxresearch.evidence.moments import moments
 from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import number
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
@@ -28,9 +29,13 @@ def weakest_link(study: Study, of: str, terms: tuple[str, ...]) -> Finding:
     """
     known = [study.term(x) for x in terms]
     if len({(t.low, t.high, t.unit, t.better) for t in known}) > 1 or known[0].low is None or known[0].high is None:
-        raise UsageError(f"the lowest of {', '.join(terms)} has no meaning: take terms of one scale, such as the pillars")
+        raise UsageError(
+            f"the lowest of {', '.join(terms)} has no meaning: take terms of one scale, such as the pillars"
+        )
     table, notes, middle = study.rows([of, *terms]), sampling.Notes(study), (known[0].low + known[0].high) / 2
-    lowest = ibis.least(*(table[x] for x in terms)) if known[0].better >= 0 else ibis.greatest(*(table[x] for x in terms))
+    lowest = (
+        ibis.least(*(table[x] for x in terms)) if known[0].better >= 0 else ibis.greatest(*(table[x] for x in terms))
+    )
     # centred on the middle of the scale, which changes no R² here and keeps products apart from their factors
     products = {f"{a} {b}": (table[a] - middle) * (table[b] - middle) for a, b in itertools.combinations(terms, 2)}
     spread = moments(study, table.mutate(lowest=lowest, **products), [of, *terms, "lowest", *products])
@@ -44,7 +49,7 @@ def weakest_link(study: Study, of: str, terms: tuple[str, ...]) -> Finding:
         "weakest_alone": [k + 1],
     }
     r2 = {name: corrected(shares.explained(every, 0, list(at)), n, len(at)) for name, at in models.items()}
-    base = {"outcome": of, "n": spread.n, "clusters": spread.clusters}
+    base: dict[str, Any] = {"outcome": of, "n": spread.n, "clusters": spread.clusters}
     made = [row(measure="r2", model="additive", **base, **ranking.interval(r2["additive"], spread.parts))]
     made += [
         row(measure="r2_difference", model=name, **base, **ranking.interval(r2[name] - r2["additive"], spread.parts))
@@ -83,7 +88,6 @@ def _worded(study: Study, of: str, finding: Finding) -> Finding:
     gains = {name: finding.one(model=name) for name in BESIDE}
     told = "; ".join(f"with {what} beside them {written(gains[name], n=False)} more" for name, what in BESIDE.items())
     alone = finding.one(model="weakest_alone")
-    more = [name for name, gain in gains.items() if gain["conf_low"] is not None and gain["conf_low"] > 0]
     text = f"Added up, the terms explain R² = {written(sums)} of {study.term(of).label}; {told}. The lowest instead of all of them: {written(alone, n=False)}."
-    title = "More than the sum is told from nothing" if more else "Nothing beyond the sum of the terms is told"
+    title = f"Beyond their sum the weakest tells {number(gains['weakest']['estimate'], 3)} and pairs {number(gains['pairs']['estimate'], 3)} more of R²"
     return dataclasses.replace(finding, answer=text, title=title)

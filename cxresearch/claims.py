@@ -205,7 +205,9 @@ def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], find
         )
     low, high = sorted(float(f"{end:.12g}") for end in ends)
     measure = MEASURES[part.measure]
-    verdict, reason = decide(low, high, part.low, part.high, nothing=1.0 if measure.scale == "log" else 0.0)
+    # a ratio is nothing at 1; a share is at no value nothing, so none is real but small
+    nothing = {"log": 1.0, "logit": math.nan}.get(measure.scale, 0.0)
+    verdict, reason = decide(low, high, part.low, part.high, nothing=nothing)
     decimals = measure.decimals
     n = f", n = {record['n']:,}" if record["n"] is not None else ""
     told = (

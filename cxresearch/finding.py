@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from cxresearch.measures import MEASURES, MODELS, number
+from cxresearch.measures import MEASURES, MODELS, RANGES, number
 from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, tidy
 
 FINDING_MIME = "application/vnd.cxresearch.finding+json"
@@ -228,7 +229,8 @@ def interval_at(record: Mapping[str, Any], level: float) -> tuple[float, float] 
     """The interval of a row at another level: the same standard error and t on the measure's own scale.
 
     Returns None where the row has no interval. An interval that is not symmetric on that scale keeps its
-    two arms, each stretched by the ratio of the quantiles.
+    two arms, each stretched by the ratio of the quantiles. Of one that runs over assumptions only the sampling error
+    grows with the level, that of the estimate at both ends.
     """
     from scipy import stats
 
@@ -237,12 +239,23 @@ def interval_at(record: Mapping[str, Any], level: float) -> tuple[float, float] 
     measure = MEASURES[record["measure"]]
     df = record["df"]
     quantile = stats.norm.ppf if df is None else lambda q: stats.t.ppf(q, df)
-    stretch = float(quantile(0.5 + level / 2) / quantile(0.5 + record["conf_level"] / 2))
+    wanted, had = (float(quantile(0.5 + at / 2)) for at in (level, record["conf_level"]))
+    stretch, error = wanted / had, record["std_error"] if record["model"] in RANGES else None
     try:
         middle, low, high = (measure.forward(record[k]) for k in ("estimate", "conf_low", "conf_high"))
     except (ValueError, ZeroDivisionError):
         middle, low, high = (record[k] for k in ("estimate", "conf_low", "conf_high"))
-        measure = dataclasses.replace(measure, scale="identity")
+        least, most = (0.0, 1.0) if measure.scale == "logit" else (-math.inf, math.inf)  # a share of nothing or of all
+        arms = (
+            [(wanted - had) * error] * 2
+            if error is not None
+            else [(stretch - 1) * x for x in (middle - low, high - middle)]
+        )
+        return max(low - arms[0], least), min(high + arms[1], most)
+    if error is not None:
+        middle_at = record["estimate"]
+        more = (wanted - had) * error / (middle_at * (1 - middle_at) if measure.scale == "logit" else 1.0)
+        return measure.back(low - more), measure.back(high + more)
     return measure.back(middle - stretch * (middle - low)), measure.back(middle + stretch * (high - middle))
 
 

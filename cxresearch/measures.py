@@ -118,8 +118,16 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "all_customers": "range for all, the silent included",
     "blocks": "blocks together",
     "remainder": "within what is not the first block's",
+    "remainder_range": "within what is not the first block's, over reliabilities",
     "order": "range from entering last to entering first",
     "range": "range over reliabilities",
+    "one_reliability": "one left open",
+    "index": "index with stated weights",
+    "index_range": "index with stated weights, over reliabilities",
+    "additive": "added up",
+    "weakest": "with the weakest beside all",
+    "pairs": "with every pair beside all",
+    "weakest_alone": "the weakest instead of all",
     "answered": "those who answered",
     "silent": "the silent",
     "weighted": "weighted",
@@ -155,6 +163,8 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "alone": "alone",
 }
 LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
+# their intervals run over assumptions too, which are the same at every level
+RANGES = ("order", "range", "remainder_range", "one_reliability", "index_range")
 
 
 def number(value: Any, decimals: int = 2) -> str:

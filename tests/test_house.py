@@ -68,6 +68,8 @@ SAME_QUESTION = {
     ("score_model", "questionnaire"),
     ("scores", "levels"),
     ("scores", "nonresponse"),
+    ("importance", "weakest"),
+    ("block_split", "composite"),
 }
 MOST_LINES = 350
 MADE_UP = {"/home/jane"}  # nobody's: a test sees to it that a path like this never reaches a page

@@ -265,11 +265,11 @@ def on_example(name: str, examples: Path, monkeypatch: pytest.MonkeyPatch) -> tu
         check_numbers(values)
         found |= {value.name: value for value in values if isinstance(value, Finding)}
         for verdict in (value for value in values if isinstance(value, Verdict) and value.verdict == "not_estimable"):
-            assert re.search(r"\b(panel|surveys|interactions)\.\w+|separated", verdict.reason), verdict.reason
+            assert re.search(r"\b(panel|surveys|interactions|services)\.\w+|separated", verdict.reason), verdict.reason
         for value in (value for value in values if isinstance(value, Finding) and not value.estimable):
-            assert re.search(r"\b(panel|surveys|interactions)\.\w+|mean of several answers|separated", value.answer), (
-                value.answer
-            )
+            assert re.search(
+                r"\b(panel|surveys|interactions|services)\.\w+|mean of several answers|separated", value.answer
+            ), value.answer
     return cx.open_study(data), found
 
 

@@ -43,7 +43,8 @@ def row_labels(records: Sequence[Mapping[str, Any]], first: str) -> list[str]:
     others = [c for c in ("outcome", "term", "group", "model") if c != first and len({r[c] for r in records}) > 1]
     labels = []
     for record in records:
-        parts = [spoken(column, record[column]) for column in (first, *others)]
+        named = [c for c in (first, *others) if c in (first, "model") or record[c] != "all"]
+        parts = [spoken(column, record[column]) for column in named]
         labels.append(" · ".join(part for part in parts if part) or spoken("outcome", record["outcome"]))
     return labels
 

@@ -235,6 +235,10 @@ def _events() -> list[Term]:
         Term("capacity", "touchpoints", "contacts that fit into a month", unit="contact", low=0, step=100),
         Term("ce_promise", "touchpoints", "promised experience", unit="points (0 to 100)", low=0, high=100, step=10),
         Term("impressions", "touchpoints", "times met", unit="time", low=0, step=1000),
+        # asked for by claims; no study can map a table of them yet
+        Term("numerator", "services", "what met the service quality indicator"),
+        Term("denominator", "services", "what the service quality indicator counts"),
+        Term("target", "services", "target of the service quality indicator"),
     ]
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.data.terms import Role
 from cxresearch.errors import UsageError
-from cxresearch.evidence import inference, ranking, sampling, shares
+from cxresearch.evidence import composite, inference, ranking, sampling, shares
 from cxresearch.evidence.association import alpha
-from cxresearch.evidence.blocks import Blocks as LeftOut
+from cxresearch.evidence.composite import hull
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Blocks, Split, split
 from cxresearch.finding import Caveat, Finding, written
@@ -29,7 +29,12 @@ MOST_MISSING = 0.2  # a column that costs more rows than this is left out, and s
 
 
 def block_shares(
-    study: Study, of: str, blocks: Blocks, *, reliability: Mapping[str, float | tuple[float, float]] | None = None
+    study: Study,
+    of: str,
+    blocks: Blocks,
+    *,
+    reliability: Mapping[str, float | tuple[float, float]] | None = None,
+    index: Mapping[str, float] | None = None,
 ) -> Finding:
     """How what blocks of columns explain of an outcome splits over them: a range, and what it hangs on.
 
@@ -38,14 +43,21 @@ def block_shares(
     R², averaged over all orders in which blocks enter (Owen; McFadden's R² where leaving is asked). Rows share: model
     range, the answer, runs over the stated reliabilities (its estimate is that of their middle); order runs from what a
     block adds last to what it explains first; both from the lowest to the highest end of the 95 % intervals. blocks takes
-    the columns as measured, with rank, r2 and r2_difference of all blocks over the first alone; remainder is the share
-    in what is not the first block's. No shares are told of an R² below .01.
-    Sources: Owen (1977); Fuller, Measurement Error Models (1987), section 1.2.
+    the columns as measured, with rank, r2 and r2_difference of all blocks over the first alone. Of three blocks or more
+    remainder is the share in what is not the first block's, remainder_range the same over the reliabilities;
+    one_reliability is the share of the first block while one block's reliability alone runs over its ends (group). No
+    shares are told of an R² below .01, nor of such a remainder; remainder_range not where its interval reaches below.
+
+    `index` states the weight of each block in a composite of standardised columns, turned so that more is better, a
+    block's weight spread evenly over its columns. Rows of model index: r2 of the index (below zero where it goes the
+    wrong way) and its r2_difference to the best single column; of model index_range the share of its variance that is
+    no error of measurement.
+    Sources: Owen (1977); Fuller, Measurement Error Models (1987), section 1.2; Mosier (1943) for the index.
 
     Example:
         >>> finding = cx.block_shares(study, of="satisfaction", blocks={"network": study.network, "design": study.design})
         >>> sorted({row["model"] for row in finding.rows(measure="share")})
-        ['blocks', 'order', 'range', 'remainder']
+        ['blocks', 'one_reliability', 'order', 'range']
     """
     asked = {name: tuple(terms) for name, terms in blocks.items()}
     columns = [of, *itertools.chain(*asked.values())]
@@ -59,6 +71,8 @@ def block_shares(
         return sampling.nothing(study, "block_shares", question, lacking or ["second block to split over"])
     ranking.refuse_words(study, columns)
     reliable = _stated(study, asked, reliability or {})
+    if index is not None and (set(index) != set(asked) or of == "churned"):
+        raise UsageError(f"index weighs every block, of an outcome that is no leaving; blocks are {', '.join(asked)}")
     notes = sampling.Notes(study)
     kept = _enough_rows(study, of, asked, notes)
     found = split(study, study.rows([of, *itertools.chain(*kept.values())]), of, kept)
@@ -68,7 +82,12 @@ def block_shares(
     if found.tells:
         made += _alternatives(found, of, list(kept), list(reliable.values()))
     else:
-        made += [record | {"model": "range"} for record in made if record["measure"] == "share"]
+        empty = [record for record in made if record["measure"] == "share"]
+        made += [record | {"model": "range"} for record in empty]
+        made += [record | {"model": "remainder_range"} for record in empty[1:] if len(kept) > 2]
+    if index is not None:
+        weights = composite.column_weights(study, kept, index)
+        made += composite.index_rows(found, of, weights, list(reliable.values()))
     return _finding(study, question, of, reliable, found, made, notes)
 
 
@@ -122,53 +141,64 @@ def _alternatives(
 ) -> list[dict[str, Any]]:
     """Rows of the shares under other assumptions: within the remainder, over reliabilities, over orders of entry."""
     made: list[dict[str, Any]] = []
-    ranges = _over_reliabilities(found, found.spread, reliable) if found.spread is not None else None
-    rest, plain = found.parts[:, 1:].sum(1), found.parts / found.r2[:, None]
-    known_rest = rest[0] >= ranking.R2_FLOOR
+    cases, ranges = _over_reliabilities(found, found.spread, reliable) if found.spread is not None else ([], None)
+    plain = found.parts / found.r2[:, None]
     # how much of a share hangs on how the blocks correlate: what a block adds last, what it explains first
     known = found.worth.shape[-1] == 1 << len(names)
     ends = [part(found.worth) / found.r2[:, None] for part in (shares.last, shares.first)] if known else []
     orders = np.stack([plain, *ends])
     for i, name in enumerate(names):
         base: dict[str, Any] = {"outcome": of, "term": name, "measure": "share", "unit": "of R²", **found.counts}
-        if i:
-            low = f"the blocks besides {names[0]} explain less than {ranking.R2_FLOOR}"
-            told = (
-                ranking.interval(found.parts[:, i] / rest, found.left, "share") if known_rest else {"effect_label": low}
-            )
-            made.append(row(model="remainder", **base | {"unit": f"of what is not {names[0]}"}, **told))
+        if i and len(names) > 2:
+            made += _of_remainder(found, i, base | {"unit": f"of what is not {names[0]}"}, names[0], ranges)
         if ranges is not None:
-            made.append(row(model="range", **base, **_hull(ranges[:, :, i], found.left)))
+            made.append(row(model="range", **base, **hull(ranges[:, :, i], found.left)))
         if known:
-            made.append(row(model="order", **base, **_hull(orders[:, :, i], found.left)))
+            made.append(row(model="order", **base, **hull(orders[:, :, i], found.left)))
+    if ranges is not None:
+        first: dict[str, Any] = {"outcome": of, "term": names[0], "measure": "share", "unit": "of R²", **found.counts}
+        for i, name in enumerate(names):
+            own = [k for k, case in enumerate(cases) if set(case[:i] + case[i + 1 :]) == {0.5}]
+            told = hull(ranges[own, :, 0], found.left)
+            made.append(row(model="one_reliability", group=f"reliability={name}", **first, **told))
     return made
 
 
-def _hull(cases: Array, left: LeftOut) -> dict[str, Any]:
-    """The first of several cases (cases, B + 1) with an interval from the lowest to the highest end of them all."""
-    told = [inference.jackknife(float(case[0]), case[1:], on="share", blocks=left) for case in cases]
-    if not told:
-        return {"effect_label": "the correlations contradict the stated reliabilities"}
-    ends = [end for case in told for end in (case.conf_low, case.conf_high)]
-    known = [end for end in ends if end is not None]
-    low, high = (min(known), max(known)) if len(known) == len(ends) else (None, None)
-    return vars(told[0]) | {"conf_low": low, "conf_high": high, "p_value": None, "kept": None}
+def _of_remainder(
+    found: Split, i: int, base: Mapping[str, Any], first: str, ranges: Array | None
+) -> list[dict[str, Any]]:
+    """Rows of the share of block i in what is not the first block's, as measured and over the reliabilities."""
+    rest = found.parts[:, 1:].sum(1)
+    low = {"effect_label": f"the blocks besides {first} do not surely explain as much as {ranking.R2_FLOOR}"}
+    plain = ranking.interval(found.parts[:, i] / rest, found.left, "share")
+    made = [row(model="remainder", **base, **(plain if rest[0] >= ranking.R2_FLOOR else low))]
+    if ranges is not None:
+        # the row that is judged needs a remainder that is surely there
+        least = inference.jackknife(float(rest[0]), rest[1:], blocks=found.left).conf_low
+        sure = least is not None and least >= ranking.R2_FLOOR
+        told = hull(ranges[:, :, i] / ranges[:, :, 1:].sum(-1), found.left) if sure else low
+        made.append(row(model="remainder_range", **base, **told))
+    return made
 
 
-def _over_reliabilities(found: Split, spread: Spread, reliable: Sequence[tuple[float, float]]) -> Array:
-    """Shares (cases, B + 1, k) at reliabilities between the stated ends, each block's own against all others'.
+def _over_reliabilities(
+    found: Split, spread: Spread, reliable: Sequence[tuple[float, float]]
+) -> tuple[list[tuple[float, ...]], Array]:
+    """Cases and shares (cases, B + 1, k) at reliabilities between the stated ends, each block's own against all others'.
 
-    The first case is the middle; cases that the correlations forbid (an R² above one) are left out.
+    A case says how far between its ends the reliability of each block is. The first is the middle; cases that the
+    correlations forbid (an R² above one) are left out.
     """
     covariance, k = ranking.stacked(spread), len(reliable)
     low, high = np.array(reliable).T
     reaches = {tuple(np.where(np.arange(k) == i, own, other)) for i in range(k) for own in STEPS for other in STEPS}
-    made = []
+    made, cases = [], []
     for reach in sorted(reaches, key=lambda r: (set(r) != {0.5}, r)):
         parts = disattenuated_parts(covariance, ranking.players_of(found.sizes), low + np.array(reach) * (high - low))
         if np.isfinite(parts[0]).all():
             made.append(parts / parts.sum(-1, keepdims=True))
-    return np.array(made).reshape(-1, len(covariance), k)
+            cases.append(reach)
+    return cases, np.array(made).reshape(-1, len(covariance), k)
 
 
 def disattenuated_parts(covariance: Array, players: shares.Players, reliability: Array) -> Array:
@@ -181,8 +211,12 @@ def disattenuated_parts(covariance: Array, players: shares.Players, reliability:
     true = covariance.copy()
     for player, part in zip(players, reliability, strict=True):
         true[..., np.ix_(player, player)[0], np.ix_(player, player)[1]] *= part
-    least = np.linalg.eigvalsh(shares.correlations(np.nan_to_num(true)))[..., 0]
-    return np.where((least > -shares.PIVOT)[..., None], shares.shapley(shares.worths(true, 0, players)), np.nan)
+    parts, every = shares.shapley(shares.worths(true, 0, players)), shares.correlations(np.nan_to_num(true))
+    try:  # most often all are possible, which a factor of each shows at a tenth of the cost of its eigenvalues
+        np.linalg.cholesky(every + shares.PIVOT * np.eye(every.shape[-1]))
+    except np.linalg.LinAlgError:
+        return np.where((np.linalg.eigvalsh(every)[..., :1] > -shares.PIVOT), parts, np.nan)
+    return parts
 
 
 def _finding(
@@ -213,7 +247,7 @@ def _finding(
 
 
 def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
-    r2, outcome = finding.one(measure="r2"), study.term(of).label
+    r2, outcome = finding.one(measure="r2", model="blocks"), study.term(of).label
     if r2["estimate"] is None:
         return f"Not estimable: too few rows have all columns, or {outcome} does not vary in them.", "Not estimable"
     ranges = [r for r in finding.rows(measure="share", model="range") if r["estimate"] is not None] or finding.rows(
@@ -229,10 +263,11 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
         return f"{record['term']} {number(100 * record['conf_low'], 0)} to {number(100 * record['conf_high'], 0)} %"
 
     listed = ", ".join(told(record) for record in sorted(ranges, key=lambda r: -r["estimate"]))
-    gain = finding.one(measure="r2_difference")
+    gain = finding.one(measure="r2_difference", model="blocks")
     over = "what the reliabilities may be" if ranges[0]["model"] == "range" else "the orders of entry"
     first = finding.rows(measure="share")[0]["term"]
     text = f"Parts of what the blocks explain of {outcome}, as ranges over {over}: {listed}. Together they explain R² = {written(r2)}; beyond {first} alone {written(gain, n=False)}."
+    text += composite.answer(study, finding)
     apart = max(ranges, key=lambda r: r["estimate"])
     if all(r is apart or (r["conf_high"] or 1.0) < (apart["conf_low"] or 0.0) for r in ranges):
         return text, f"{apart['term'].capitalize()} has the largest share of what goes with {outcome}"

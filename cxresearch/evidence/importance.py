@@ -15,6 +15,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import multiplicity, pitfalls, ranking, sampling, shares
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
+from cxresearch.evidence.weakest import weakest_link
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
@@ -31,6 +32,7 @@ WAYS = {
     "performance": "LMG shares beside the mean of each term, 0 to 100 of its range",
     "dominance": "LMG shares beside what each term adds to smaller and larger sets of others, and how often it adds more",
     "penalty_reward": "least squares with one slope below and one above the mean of each term",
+    "weakest_link": "least squares on the terms, then with the lowest of them, or the product of every pair, beside them",
 }
 SIDES = {"worse": -1, "better": 1}
 OF_LEAVING = ("lmg", "first", "performance", "dominance")
@@ -51,6 +53,8 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
     r2_difference (what a term adds to so many others) and rate (in which share of models it adds more than another).
     `"penalty_reward"` gives instead the slope of each term, turned so that more is better, on the worse and on the
     better side of its mean, the others held fixed, and their difference: above zero the worse side weighs more.
+    `"weakest_link"` gives r2 of the terms added up and r2_difference of models weakest (their lowest beside them), pairs
+    (the products of all pairs beside them) and weakest_alone (their lowest instead of them), for terms of one scale.
     Sources: Lindeman, Merenda & Gold (1980); Johnson (2000); Azen & Budescu (2003); Brandt (1987).
 
     Example:
@@ -73,6 +77,8 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
     ranking.refuse_words(study, [of, *blocks])
     if method == "penalty_reward":
         return _sides(study, of, tuple(blocks), question)
+    if method == "weakest_link":
+        return weakest_link(study, of, tuple(blocks))
     return _ranked(study, of, tuple(blocks), question, method)
 
 

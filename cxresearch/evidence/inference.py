@@ -79,7 +79,9 @@ def jackknife(
     if scale is None or not _inside(scale, full, values):
         return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
     middle = scale.forward(full)
-    spread = parts.error(np.array([scale.forward(v) for v in values]))
+    # shares come by the hundred, so all at once
+    at_once = scale.scale == "logit"
+    spread = parts.error(np.log(values / (1 - values)) if at_once else np.array([scale.forward(v) for v in values]))
     if scale.scale == "fisher_z" and spread > 0:
         p_value = 2 * float(stats.t.sf(abs(middle) / spread, df))
     low, high = scale.back(middle - half * spread), scale.back(middle + half * spread)

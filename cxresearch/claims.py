@@ -71,7 +71,7 @@ def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str
     asked = _part(entry, part)
     base = _base(entry, asked)
     if not len(finding.table):
-        return _not_estimable(base, finding.answer.removeprefix("Not estimable: ").rstrip("."), finding)
+        return _not_estimable(base, _lacking(asked, finding), finding)
     if "group" not in which:
         which["group"] = "all"
     wanted = {"measure": asked.measure, **which}
@@ -85,6 +85,13 @@ def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str
     if record["measure"] != asked.measure:
         raise UsageError(f"claim {claim}: part {asked.name} is about {asked.measure}, the row is {record['measure']}")
     return _judged(base, asked, record, finding)
+
+
+def _lacking(asked: Part, finding: Finding) -> str:
+    """Why a finding has no rows; of the columns that it lacks only those that the part needs are named."""
+    why = finding.answer.removeprefix("Not estimable: ").rstrip(".")
+    own = [column for column in asked.needs if column in why.removeprefix("this study has no ").split(", ")]
+    return f"this study has no {', '.join(own)}" if own else why
 
 
 def _entry(claim: str) -> Claim:

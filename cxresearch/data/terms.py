@@ -259,7 +259,7 @@ BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reve
 AFTER_LEAVING = ("churned", *(t.name for t in BY_NAME.values() if t.role == "after"))
 SYMPTOMS = ("care_contacts", "tickets_open", "complaint")  # made by a problem, or by who is about to leave
 PROBLEMS = ("call_failures", "bill_errors", "outage_min")  # what went wrong, as far as it is recorded
-EARNED = ("loyalty_scheme", "handset_age_m")  # had by who stayed long enough
+EARNED = ("loyalty_scheme",)  # had by who stayed long enough
 ROLES: tuple[str, ...] = (
     "satisfaction",
     "quality",

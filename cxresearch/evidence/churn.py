@@ -295,7 +295,9 @@ def _finding(
     controls = [study.term(c).label for c in (study.controls if given is None else given) if study.has(c)]
     adjusted = any(r["model"] == "adjusted" and r["estimate"] is not None for r in table)
     widest = max(seen, key=lambda r: r.n)
-    what = "answered surveys" if study.on_survey(["churned", *(t for t in terms if study.has(t))]) else "customer-months"
+    what = (
+        "answered surveys" if study.on_survey(["churned", *(t for t in terms if study.has(t))]) else "customer-months"
+    )
     cluster = sampling.cluster_name(study)
     return sampling.finding(
         study,

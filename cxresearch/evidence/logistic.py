@@ -148,7 +148,7 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     is too narrow. Without a cluster in which alone a term varies they do not exist: NaN.
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
-    (z, back), k = standardised(fit.design[:, 1:]), fit.design.shape[1]
+    z, back = standardised(fit.design[:, 1:])
     residual, weight = residual_and_weight(fit.link, y, fit.predictor)
     order = np.argsort(clusters, kind="stable")  # rows of a cluster together: each is one product of matrices
     ends = np.cumsum(np.bincount(clusters))

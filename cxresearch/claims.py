@@ -83,7 +83,7 @@ def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str
     asked = _part(entry, part)
     base = _base(entry, asked)
     if not len(finding.table):
-        return _not_estimable(base, finding.answer.removeprefix("Not estimable: ").rstrip("."), finding)
+        return _not_estimable(base, _lacking(asked, finding), finding)
     if "group" not in which:
         which["group"] = "all"
     wanted = {"measure": asked.measure, **which}
@@ -137,6 +137,13 @@ def _earlier(folder: str) -> tuple[str, Mapping[tuple[str, str], Mapping[str, An
         return "", {}
     run, told = (json.loads((Path(folder) / name).read_text(encoding="utf-8")) for name in ("run.json", "claims.json"))
     return run["period"], {(part["claim"], part["part"]): part for claim in told for part in claim["parts"]}
+
+
+def _lacking(asked: Part, finding: Finding) -> str:
+    """Why a finding has no rows; of the columns that it lacks only those that the part needs are named."""
+    why = finding.answer.removeprefix("Not estimable: ").rstrip(".")
+    own = [column for column in asked.needs if column in why.removeprefix("this study has no ").split(", ")]
+    return f"this study has no {', '.join(own)}" if own else why
 
 
 def _entry(claim: str) -> Claim:

@@ -146,4 +146,4 @@ def test_refused(tmp_path: Path, asked: dict[str, str], told: str) -> None:
 def test_one_row_a_customer_has_no_months_of_the_window(tmp_path: Path) -> None:
     """Months since first seen need monthly rows: the answer says so."""
     found = cx.survive(study_of(tmp_path, panel=customers()), origin="window")
-    assert found.answer == "Not estimable: this study has no monthly rows."
+    assert found.answer == "Not estimable: this study has no monthly rows of panel.churned."

@@ -19,7 +19,7 @@ KIND = "Shares"
 def dots(finding: Finding, label: str = "term", measure: str | None = None) -> Axes:
     """Every row of one measure as a point with its interval, named by `label`; ratios on a logarithmic axis.
 
-    `label` is the column that names the rows (term, group, model or outcome); other columns that differ are added.
+    `label` is the column that names the rows (term, group, model or outcome); other columns and units that differ are added.
     Without `measure` the first one of the finding is shown.
     """
     records = frame.rows_of(finding, measure=measure)
@@ -27,6 +27,8 @@ def dots(finding: Finding, label: str = "term", measure: str | None = None) -> A
     if not records:
         return frame.placeholder(finding, "Estimates")
     name, labels = words.shared_name(words.row_labels(records, label))
+    if len({record["unit"] for record in records if record["unit"]}) > 1:
+        labels = [", ".join(filter(None, (text, r["unit"]))) for text, r in zip(labels, records, strict=True)]
     drawn = [lines.Line(text, record, words.printed(record)) for text, record in zip(labels, records, strict=True)]
     with themed():
         ax = lines.draw(drawn, words.measured(records) + (f" by {name}" if name else ""))

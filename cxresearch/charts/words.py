@@ -35,6 +35,8 @@ def spoken(column: str, value: str | None) -> str:
 
 def _level(part: str) -> str:
     name, equals, level = part.partition("=")
+    if name in BY_NAME and BY_NAME[name].kind == "flag":
+        level = {"0": "no", "1": "yes"}.get(level, level)
     return f"{spoken('term', name)}: {clean(level)}" if equals else clean(part)
 
 

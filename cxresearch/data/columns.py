@@ -101,6 +101,8 @@ def source_of(table: Table, raw: ir.Table) -> Source:
             assert first.high is not None
             values[name] = _rescaled(_mean([values[item] for item in term.items]), (first.low, first.high), term)
             composites[name] = term.items
+    if "contract_remaining_m" in values and "under_contract" not in values:
+        values["under_contract"] = (values["contract_remaining_m"] > 0).cast("float64")
     if table.period is not None:
         values["period"] = ibis.literal(table.period)
     identified = "customer_id" in values

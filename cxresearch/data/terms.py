@@ -84,6 +84,7 @@ def _panel() -> list[Term]:
         Term("prepaid", "panel", "prepaid plan", "flag", role="price"),
         Term("loyalty_scheme", "panel", "member of a loyalty scheme", "flag", role="relationship"),
         Term("contract_remaining_m", "panel", "months left of the contract", unit="month", low=0, role="relationship", step=12),
+        Term("under_contract", "panel", "contract that still runs", "flag", role="relationship"),
         Term("tenure_m", "panel", "tenure", unit="month", low=0, high=600, role="relationship", step=12),
         Term("handset_age_m", "panel", "age of the handset", unit="month", low=0, role="relationship", step=12),
         Term("services_held", "panel", "services held", unit="service", low=0, role="relationship"),
@@ -119,9 +120,13 @@ def _panel() -> list[Term]:
         Term("churn_destination", "panel", "rival left to", "category", role="after"),
         Term("notice_date", "panel", "day of notice", "time", role="after"),
         Term("retention_desk_call", "panel", "call with the retention desk", "flag", role="after"),
-        Term("competitor_exposure", "panel", "exposure to rivals", unit="share", low=0, high=1),
+        Term("competitor_exposure", "panel", "exposure to rivals", unit="point (0 to 1)", low=0, high=1),
+        Term("rival_network_gap", "panel", "network rated above the best rival's", unit="point (of 5)", low=-4, high=4),
+        Term("number_portability", "panel", "portability of the number", "flag"),
+        Term("plan_fit_gap", "panel", "misfit of the plan", unit="point (0 to 1)", low=0, high=1, step=0.1, better=-1),
         Term("app_user", "panel", "care mostly by the app", "flag"),
         Term("complaint", "panel", "complaint", "flag", better=-1),
+        Term("online_complaint", "panel", "complaint in public, online", "flag", better=-1),
         Term("late_orders", "panel", "late or incomplete orders", unit="order", low=0, better=-1),
     ]  # fmt: skip
 

@@ -45,7 +45,7 @@ def explain_churn(
     """How the share of customers who leave by the next period differs with each of several terms.
 
     `among` are terms or a role, each asked by itself; `given` is held fixed in the adjusted rows (default: usage,
-    price and tenure). Discrete-time hazard: a logistic regression of leaving between t and t + 1 on what was known
+    price and tenure). Of several terms those that the study lacks are rows that say so. Discrete-time hazard: a logistic regression of leaving between t and t + 1 on what was known
     at t. Rows: per_1000, the average marginal effect in leavers per 1,000 customers for a step of the term (a flag:
     yes against no), and odds_ratio, both crude and adjusted; with a term of the survey, leavers per 1,000 among those
     who answered and among the silent stand beside it. Errors are clustered on the coarsest declared level, t with
@@ -69,17 +69,18 @@ def explain_churn(
     labels = [study.term(x).label for x in terms]
     refuse_afterwards(study, [*terms, *(given or ())])
     question = f"How does the share of leavers differ with {', '.join(labels) or 'what customers met'}?"
-    lacking = (*study.missing("churned", *terms), *sampling.empty_roles(among))
+    had, without, caveats = sampling.absent(study, terms, "per_1000")
+    lacking = (*study.missing("churned", *(() if had else terms)), *sampling.empty_roles(among))
     if lacking or not terms:
         return sampling.nothing(study, "explain_churn", question, lacking)
     table: list[dict[str, Any]] = []
-    caveats: list[Caveat] = []
     seen: list[Rows | Passed] = []
-    for term in terms:
+    pool = _pool(study, had, study.controls if given is None else given, method)
+    for term in had:
         held = tuple(c for c in (study.controls if given is None else given) if c != term and study.has(c))
         for model, controls in (("crude", ()), ("adjusted", held)):
             if model == "crude" or controls:
-                made, doubts, found = _term_rows(study, term, controls, model, method)
+                made, doubts, found = _term_rows(study, term, controls, model, method, pool)
                 table += made
                 caveats += doubts
                 seen.append(found)
@@ -88,7 +89,8 @@ def explain_churn(
         # where the plain fit stands there is nothing to cure
         if method == "penalised" and (table[-1]["estimate"] is None or table[-1]["effect_label"]):
             table.append(_penalised_row(study, term, held))
-    if study.knows_silent and any(study.on_survey([term]) for term in terms):
+    table += without
+    if study.knows_silent and any(study.on_survey([term]) for term in had):
         table += leavers_by_answer(study)
         caveats.append(
             Caveat(
@@ -96,20 +98,33 @@ def explain_churn(
                 "A term of the survey is known only of those who answered; leavers answer less. The rates of both groups stand beside it.",
             )
         )
-    caveats += pitfalls.of_terms(study, terms, given or (), leaving=True)
+    caveats += pitfalls.of_terms(study, had, given or (), leaving=True)
     finding = _finding(study, question, terms, table, caveats, seen, given)
     answer, title = _answer(study, terms, finding, given)
     return dataclasses.replace(finding, answer=answer, title=title)
 
 
+def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str) -> Rows | None:
+    """The rows of all models fetched at once, where each model would use the same ones: no column has a gap."""
+    if study.most_rows > CAP and method == "logit" and not study.enriched:
+        return None
+    columns = ["churned", *dict.fromkeys([*terms, *(c for c in given if study.has(c))])]
+    table = study.rows(columns)
+    if any(not study.rows(["churned", term]).equals(table) for term in terms):
+        return None
+    found = rows(study, table, columns)
+    known = int(table.churned.count().to_pyarrow().as_py())
+    return found if found.n == known and not found.sampled else None
+
+
 def _term_rows(
-    study: Study, term: str, held: Sequence[str], model: str, method: str
+    study: Study, term: str, held: Sequence[str], model: str, method: str, pool: Rows | None
 ) -> tuple[list[dict[str, Any]], list[Caveat], Rows | Passed]:
     definition = study.term(term)
     columns = ["churned", term, *held]
     if study.most_rows > CAP and method == "logit" and not study.enriched:
         return _large_rows(study, definition, columns, model)
-    found = rows(study, study.rows(columns), columns)
+    found = pool.only(columns) if pool is not None else rows(study, study.rows(columns), columns)
     y, x = found.of("churned"), found.values[:, 1:]
     events, ratio = int(y.sum()), RATIO[method]
     base: dict[str, Any] = {
@@ -280,7 +295,9 @@ def _finding(
     controls = [study.term(c).label for c in (study.controls if given is None else given) if study.has(c)]
     adjusted = any(r["model"] == "adjusted" and r["estimate"] is not None for r in table)
     widest = max(seen, key=lambda r: r.n)
-    what = "answered surveys" if study.on_survey(["churned", *terms]) else "customer-months"
+    what = (
+        "answered surveys" if study.on_survey(["churned", *(t for t in terms if study.has(t))]) else "customer-months"
+    )
     cluster = sampling.cluster_name(study)
     return sampling.finding(
         study,
@@ -305,7 +322,7 @@ def _answer(study: Study, terms: Sequence[str], finding: Finding, given: Sequenc
     for term in terms:
         label, more = study.term(term).label, study.term(term).more
         records = {r["model"]: r for r in finding.rows(term=term, measure="per_1000")}
-        best = records.get("adjusted", records["crude"])
+        best = records.get("adjusted") or records["crude"]
         if best["estimate"] is None:
             firth = next((r for r in finding.rows(term=term, model="penalised") if r["estimate"] is not None), None)
             more = f"; penalised (Firth) odds ratio {written(firth)}, not to be judged by" if firth else ""

@@ -121,8 +121,8 @@ def in_top(told: Array, size: int) -> Array:
     return np.where(above, 1.0, ties * (size - above.sum()) / ties.sum())
 
 
-def caught_interval(y: Array, told: Array, blocks: Blocks) -> Interval:
-    """The share of all leavers that are in the tenth with the highest forecasts, with the jackknife over blocks."""
+def caught(y: Array, told: Array, blocks: Blocks) -> tuple[float, Array]:
+    """The share of all leavers that are in the tenth with the highest forecasts, and that without each block (B,)."""
     rows, leavers = np.bincount(blocks), np.bincount(blocks, weights=y)
     deepest = min(
         len(y), math.ceil(len(y) / 10) + int(rows.max())
@@ -130,12 +130,21 @@ def caught_interval(y: Array, told: Array, blocks: Blocks) -> Interval:
     near = told >= np.partition(told, len(y) - deepest)[len(y) - deepest]
     told, own, of = told[near], y[near], blocks[near]
 
-    def caught(left: int | None) -> float:
+    def without(left: int | None) -> float:
         kept = of != left if left is not None else np.ones(len(of), dtype=bool)
         n, events = (total.sum() - (total[left] if left is not None else 0) for total in (rows, leavers))
         return float(in_top(told[kept], math.ceil(n / 10)) @ own[kept] / events) if events else math.nan
 
-    return inference.jackknife(caught(None), np.array([caught(b) for b in range(len(rows))]), on="share")
+    return without(None), np.array([without(b) for b in range(len(rows))])
+
+
+def caught_interval(y: Array, told: Array, blocks: Blocks, other: Array | None = None) -> Interval:
+    """The share of all leavers in the tenth with the highest forecasts, or how many more than by the other forecast."""
+    full, each = caught(y, told, blocks)
+    if other is None:
+        return inference.jackknife(full, each, on="share")
+    before, each_before = caught(y, other, blocks)
+    return inference.jackknife(full - before, each - each_before)
 
 
 def tenths(told: Array) -> Blocks:

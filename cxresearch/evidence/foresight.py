@@ -24,6 +24,7 @@ from cxresearch.table import row
 FEW_EVENTS = 20  # leavers, and stayers, to learn from and as many to judge by
 JUDGED = 0.25  # the last periods that hold this share of the leavers are foretold from those before
 FOLDS = 5
+SEPARATED = "leaving is separated: some terms foretell it without error, so they may not have been known before"
 SPOKEN = {
     "calibration_intercept": "calibration: intercept",
     "calibration_slope": "calibration: slope",
@@ -57,7 +58,7 @@ def foretell_churn(study: Study, among: str | Sequence[str] | Mapping[str, Seque
     right at 0, and calibration_slope, right at 1); share (top_tenth: of all leavers, those in the tenth with the
     highest forecasts). Leavers per 1,000 in each tenth stand as models foretold and observed. Each block has its auc
     alone, and as model blocks the log_loss_difference it makes beside the others; end_to_end is what all add to the
-    first. Intervals hold for the model as learned: DeLong's for areas where every row is one customer, else jackknife
+    first, and a difference (top_tenth) how many more of all leavers are in that tenth than by the first alone. Intervals hold for the model as learned: DeLong's for areas where every row is one customer, else jackknife
     over blocks of clusters. Raises UsageError for terms that are known only after a customer left.
     Sources: Steyerberg (2019), chapter 15; DeLong et al. (1988); Firth (1993) where leaving is separated.
 
@@ -104,7 +105,7 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
     if len(periods) > 1:
         first = max((i for i in range(1, len(periods)) if sum(events[i:]) >= JUDGED * sum(events)), default=1)
         early, late = periods[:first], periods[first:]
-        learned, found = (rows(study, study.rows(columns, only=part), columns) for part in (early, late))
+        learned, found = (rows(study, table.filter(table.period.isin(part)), columns) for part in (early, late))
         x, own = np.vstack([learned.values, found.values]), np.arange(learned.n + found.n) >= learned.n
         splits, how = [(~own, own)], f"{_span(late)} from {_span(early)}"
     else:
@@ -126,6 +127,10 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
         sets |= {f"not {b}": tuple(t for t in terms if t not in block) for b, block in blocks.items()}
     told, separated = {}, False
     for name, chosen in sets.items():
+        same = next((other for other in told if sets[other] == chosen), None)
+        if same is not None:  # of two blocks, one alone is all but the other
+            told[name] = told[same]
+            continue
         values, told[name] = x[:, [place[t] for t in chosen]], np.empty(len(y))
         for learn, judge in splits:
             fit = fit_logit(y[learn], values[learn])
@@ -181,6 +186,11 @@ def _rows(study: Study, trial: Trial, blocks: Mapping[str, Sequence[str]]) -> li
     for name, (with_it, without) in worse.items() if len(blocks) > 1 else ():
         gain = saved(losses[without] - losses[with_it]).numbers()
         made.append(row(model="blocks", measure="log_loss_difference", term=name, **per_cent, **base, **gain))
+    if len(blocks) > 1:
+        more: dict[str, Any] = {"effect_label": SEPARATED}
+        if not trial.separated:
+            more = forecast.caught_interval(y, best, own_blocks, told[worse["end_to_end"][1]]).numbers()
+        made.append(row(model="blocks", measure="difference", term="top_tenth", unit="of all leavers", **base, **more))
     return made + _tenths(study, trial)
 
 
@@ -225,7 +235,7 @@ def _told(study: Study, finding: Finding, trial: Trial, blocks: Mapping[str, Seq
             )
         )
     labels = {**finding.labels, **SPOKEN}
-    area, caught = finding.one(model="foretold", measure="auc"), finding.one(term="top_tenth")
+    area, caught = finding.one(model="foretold", measure="auc"), finding.one(model="foretold", term="top_tenth")
     telling = area["conf_low"] is not None and area["conf_low"] > 0.5
     text = f"{'Leaving is foretold better than by chance' if telling else 'Leaving is not told to be foretold better than by chance'}: area under the curve {written(area)}; "
     text += f"the tenth with the highest forecasts held {written(caught, n=False)} of all leavers."

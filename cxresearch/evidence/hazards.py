@@ -34,27 +34,28 @@ def hazard_ratios(
     lacking: Sequence[str],
 ) -> Finding:
     """Cox's hazard ratios of terms: each alone (crude), and all with what is held fixed in one model (adjusted)."""
-    terms = (among,) if isinstance(among, str) else tuple(among)
+    asked = (among,) if isinstance(among, str) else tuple(among)
+    terms, without, missing = sampling.absent(study, asked, "hazard_ratio")
     usual = (study.usage + study.price) if given is None else given
     held = tuple(c for c in usual if c not in terms and c != by)
     question = (
-        f"How much sooner do customers leave with {', '.join(study.term(t).label for t in terms) or 'what they met'}?"
+        f"How much sooner do customers leave with {', '.join(study.term(t).label for t in asked) or 'what they met'}?"
     )
-    lacking = (*lacking, *study.missing(*terms, *held), *sampling.empty_roles(among))
+    lacking = (*lacking, *study.missing(*(() if terms else asked), *held), *sampling.empty_roles(among))
     if lacking or not terms:
         return sampling.nothing(study, "survive", question, lacking)
     pitfalls.refuse_known_later(study, (*terms, *held))
     for word in [t for t in (*terms, *held) if study.term(t).kind not in ("number", "flag")]:
         raise UsageError(f"{word} has levels and no unit for a hazard ratio; split by it: survive(study, by={word!r})")
     if origin != "activation" and one_row_each(study):
-        return sampling.nothing(study, "survive", question, ["monthly rows"])
+        return sampling.nothing(study, "survive", question, ["monthly rows of panel.churned"])
     with followed(study, [*terms, *held, *([by] if by else [])], origin, landmark) as found:
         table = coded(found.table, "stratum", [by] if by else [], study, MOST_STRATA, 1)[1]
         seen = rows(study, table, ["entry", "exit", "left", "stratum", *terms, *held])
     strata = seen.of("stratum").astype(np.intp)
     at = cox.spells(seen.of("entry"), seen.of("exit"), seen.of("left"), strata)
     made: list[dict[str, Any]] = []
-    caveats = doubts(study, found, seen.cluster_count, seen.independent)
+    caveats = [*missing, *doubts(study, found, seen.cluster_count, seen.independent)]
     caveats += [
         c for c in pitfalls.of_terms(study, terms, held, leaving=True) if c.code != "immortal" or landmark is None
     ]
@@ -64,7 +65,7 @@ def hazard_ratios(
         last = model == models[-1][0]
         rows_, more = _model(study, seen, at, model, columns, shown, last)
         made, caveats = made + rows_, caveats + more
-    return _finding(study, question, terms, held, by, made, caveats, found, seen, origin)
+    return _finding(study, question, asked, held, by, [*made, *without], caveats, found, seen, origin)
 
 
 def _model(
@@ -169,7 +170,7 @@ def _finding(
     adjusted = any(
         r["model"] == "adjusted" and r["estimate"] is not None and r["measure"] == "hazard_ratio" for r in made
     )
-    labels = [study.term(c).label for c in (*terms, *held)]
+    labels = [study.term(c).label for c in (*terms, *held) if study.has(c)]
     errors = (
         "model-based"
         if seen.independent
@@ -191,7 +192,7 @@ def _finding(
     told = []
     for term in terms:
         records = {r["model"]: r for r in finding.rows(term=term, measure="hazard_ratio")}
-        best = records.get("adjusted", records["crude"])
+        best = records.get("adjusted") or records["crude"]
         if best["estimate"] is None:
             told.append(f"For {study.term(term).label} no hazard ratio is estimable: {best['effect_label']}")
             continue

@@ -162,13 +162,14 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     is too narrow. Without a cluster in which alone a term varies they do not exist: NaN.
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
-    (z, back), k = standardised(fit.design[:, 1:]), fit.design.shape[1]
+    z, back = standardised(fit.design[:, 1:])
     residual, weight = residual_and_weight(fit.link, y, fit.predictor)
-    score = np.column_stack([np.bincount(clusters, weights=z[:, i] * residual) for i in range(k)])
-    information = np.empty((len(score), k, k))
-    for i in range(k):
-        for j in range(i, k):
-            information[:, i, j] = information[:, j, i] = np.bincount(clusters, weights=z[:, i] * z[:, j] * weight)
+    order = np.argsort(clusters, kind="stable")  # rows of a cluster together: each is one product of matrices
+    ends = np.cumsum(np.bincount(clusters))
+    z, residual, weight = z[order], residual[order], weight[order]
+    parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
+    score = np.array([residual[part] @ z[part] for part in parts])
+    information = np.array([(z[part].T * weight[part]) @ z[part] for part in parts])
     rest = information.sum(0) - information
     step = (np.linalg.pinv(rest, hermitian=True) @ score[:, :, None])[:, :, 0]
     step[_rank(rest) < _rank(information.sum(0))] = np.nan

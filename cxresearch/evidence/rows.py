@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ibis.expr.types as ir
 import numpy as np
@@ -55,6 +55,11 @@ class Rows:
     def of(self, name: str) -> NDArray[np.float64]:
         """One column."""
         return self.values[:, self.columns.index(name)]
+
+    def only(self, names: Sequence[str]) -> Rows:
+        """The same rows with some of the columns."""
+        places = [self.columns.index(name) for name in dict.fromkeys(names)]
+        return replace(self, columns=tuple(dict.fromkeys(names)), values=self.values[:, places])
 
 
 def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:

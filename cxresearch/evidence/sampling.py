@@ -13,7 +13,7 @@ from cxresearch.data.terms import BY_NAME, Role
 from cxresearch.evidence.blocks import Blocks
 from cxresearch.evidence.moments import Spread
 from cxresearch.finding import Caveat, Finding
-from cxresearch.table import KEY, tidy
+from cxresearch.table import KEY, row, tidy
 
 FEW_CLUSTERS = 20
 
@@ -72,6 +72,17 @@ def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> F
     )
     # doubts of the study are doubts of numbers, and there are none
     return dataclasses.replace(found, caveats=(Caveat("missing-columns", f"Map {what} to answer this question."),))
+
+
+def absent(
+    study: Study, asked: Sequence[str], measure: str
+) -> tuple[tuple[str, ...], list[dict[str, Any]], list[Caveat]]:
+    """Those of the terms that a study has; for each other one an adjusted row that says what is missing, and the doubt."""
+    lacking = {x: study.missing(x)[0] for x in asked if not study.has(x)}
+    base = {"outcome": "churned", "measure": measure, "model": "adjusted"}
+    made = [row(**base, term=x, effect_label=f"this study has no {column}") for x, column in lacking.items()]
+    doubts = [Caveat("missing-columns", f"Map {', '.join(lacking.values())} to ask for all terms.")] if lacking else []
+    return tuple(x for x in asked if x not in lacking), made, doubts
 
 
 def empty_roles(*asked: object) -> tuple[str, ...]:

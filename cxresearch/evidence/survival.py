@@ -81,7 +81,7 @@ def survive(
     if lacking:
         return sampling.nothing(study, "survive", question, lacking)
     if origin == WINDOW and one_row_each(study):
-        return sampling.nothing(study, "survive", question, ["monthly rows"])
+        return sampling.nothing(study, "survive", question, ["monthly rows of panel.churned"])
     cause = by if by in CAUSES else None
     held = () if cause else tuple(given or ())  # causes split leaving, so nothing is compared that could be held fixed
     known = [*([by] if by and not cause else []), *held]
@@ -255,6 +255,9 @@ def _answer(study: Study, by: str | None, finding: Finding) -> tuple[str, str]:
     low, high = min(levels, key=lambda r: r["estimate"]), max(levels, key=lambda r: r["estimate"])
     p = test[0]["p_value"]
     told = "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
-    shares = ", ".join(f"{written(r)} at {r['group'].partition('=')[2]}" for r in (low, high))
+    places = {f"{by}=0": "without", f"{by}=1": "with"} if by and study.term(by).kind == "flag" else {}
+    shares = ", ".join(
+        f"{written(r)} {places.get(r['group']) or 'at ' + r['group'].partition('=')[2]}" for r in (low, high)
+    )
     title = f"Staying differs by {name}" if p < 0.05 else f"No difference in staying is told by {name}"
     return f"{title} (log-rank {told}): share still there {when} {shares}.", title

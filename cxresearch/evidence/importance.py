@@ -37,7 +37,9 @@ OF_LEAVING = ("lmg", "first", "performance", "dominance")
 INFLATED, ILL = 10.0, 30.0  # Belsley, Kuh & Welsch (1980); Marquardt (1970)
 
 
-def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "lmg") -> Finding:
+def rank_drivers(
+    study: Study, of: str, among: Sequence[str], *, by: str | None = None, method: str = "lmg"
+) -> Finding:
     """Which of several terms rank first among those that go with an outcome, and how sure the order is.
 
     `among` are terms or a role. The share of a term is its part of R², by `method`: lmg (averaged over all orders of
@@ -45,7 +47,8 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
     betasq, pratt, car. Where leaving is asked R² is McFadden's of a logistic model (lmg, first). Rows: measure share with
     a jackknife interval over blocks of clusters, rank with its 95 % bootstrap interval (effect = probability of rank 1),
     r2 corrected for the number of terms, vif of each term. Model crude over all answers; within_customer over the
-    same customer's changes. Shares of an R² below .01 are not estimable. Importance is association, not effect.
+    same customer's changes. `by` adds crude rows for each level of a segment, and to the answer which level ranks
+    otherwise. Shares of an R² below .01 are not estimable. Importance is association, not effect.
 
     `method="performance"` adds score: the mean of each term, 0 to 100 of its range, best end up. `"dominance"` adds
     r2_difference (what a term adds to so many others) and rate (in which share of models it adds more than another).
@@ -73,10 +76,12 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
     ranking.refuse_words(study, [of, *blocks])
     if method == "penalty_reward":
         return _sides(study, of, tuple(blocks), question)
-    return _ranked(study, of, tuple(blocks), question, method)
+    return _ranked(study, of, tuple(blocks), question, method, by)
 
 
-def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method: str) -> Finding:
+def _ranked(
+    study: Study, of: str, terms: tuple[str, ...], question: str, method: str, by: str | None
+) -> Finding:
     if method == "dominance" and len(terms) > ranking.MOST_LOGISTIC:
         raise UsageError(
             f"method='dominance' compares at most {ranking.MOST_LOGISTIC} terms; name fewer than {len(terms)}"
@@ -86,7 +91,12 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
     found = split(study, table, of, blocks, way)
     spread = found.spread or moments(study, table, columns)
     made = ranking.share_rows(found, of, terms, "crude")
-    sample, intervals, caveats = ranking.rests_on(study, found, sampling.Notes(study))
+    notes = sampling.Notes(study)
+    if by is not None and not study.has(by):
+        notes.skipped(f"by {by}", f"the study has no {study.missing(by)[0]}")
+    elif by is not None:
+        made += _by_level(study, of, terms, way, by)
+    sample, intervals, caveats = ranking.rests_on(study, found, notes)
     if np.isfinite(found.whole[0]):
         inflated, condition = shares.inflation(spread.full, range(1, len(columns)))
         caveats += _collinear(study, terms, inflated, condition)
@@ -117,7 +127,45 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
         caveats=caveats,
     )
     answer, title = _answer(study, of, finding)
+    answer += _levels_told(study, finding, by) if by is not None else ""
     return dataclasses.replace(finding, answer=answer, title=title)
+
+
+def _by_level(study: Study, of: str, terms: Sequence[str], way: str, by: str) -> list[dict[str, Any]]:
+    """The rows of the ranking among the customers of each level of a segment."""
+    table, made = study.rows([of, *terms, by]), []
+    for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
+        only = table.filter(table[by] == level)
+        found = split(study, only, of, {x: (x,) for x in terms}, way)
+        whole = only.filter(*(only[x].notnull() for x in (of, *terms)))
+        of_level = {"group": f"{by}={level}", "people": sampling.people(study, whole, found.n)}
+        made += [record | of_level for record in ranking.share_rows(found, of, terms, "crude")]
+    return made
+
+
+def _levels_told(study: Study, finding: Finding, by: str) -> str:
+    """Which term ranks first in each level of a segment, and which ranks are told from those of all."""
+    ranks = [r for r in finding.rows(measure="rank", model="crude") if r["estimate"] is not None]
+    among_all = {r["term"]: r["estimate"] for r in ranks if r["group"] == "all"}
+    in_levels = [r for r in ranks if r["group"] != "all"]
+    first = [r for r in in_levels if r["estimate"] == 1]
+    if not first or not among_all:
+        return ""
+    other = [
+        r for r in in_levels if r["conf_low"] and not r["conf_low"] <= among_all[r["term"]] <= r["conf_high"]
+    ]
+    apart = [
+        f"{study.term(r['term']).label} in {r['group'].partition('=')[2]} (rank {number(r['estimate'], 0)})" for r in other
+    ]
+    listed = [
+        f"{study.term(term).label} in "
+        + ", ".join(f"{r['group'].partition('=')[2]} ({number(r['effect'])})" for r in first if r["term"] == term)
+        for term in dict.fromkeys(r["term"] for r in first)
+    ]
+    return (
+        f" By {study.term(by).label}, rank 1 with its probability: {'; '.join(listed)}."
+        f" Ranks told from those of all: {', '.join(apart) or 'none'}."
+    )
 
 
 def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], spread: Spread) -> list[dict[str, Any]]:
@@ -182,8 +230,8 @@ def _collinear(study: Study, terms: Sequence[str], inflated: Array, condition: f
 
 
 def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
-    r2, outcome = finding.one(measure="r2", model="crude"), study.term(of).label
-    told = [r for r in finding.rows(measure="share", model="crude") if r["estimate"] is not None]
+    r2, outcome = finding.one(measure="r2", model="crude", group="all"), study.term(of).label
+    told = [r for r in finding.rows(measure="share", model="crude", group="all") if r["estimate"] is not None]
     if r2["estimate"] is None:
         why = f"too few rows have all columns, or {outcome} does not vary in them"
         return f"Not estimable: {r2['effect_label'] or why}.", "Not estimable"
@@ -191,7 +239,7 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
         low = f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out."
         return low, "Too little to share out"
     top = max(told, key=lambda r: r["estimate"])
-    chance = finding.one(measure="rank", model="crude", term=top["term"])["effect"]
+    chance = finding.one(measure="rank", model="crude", group="all", term=top["term"])["effect"]
     sure = f"rank 1 with probability {number(chance, 2)}" if chance is not None else "how sure is not estimable"
     label = study.term(top["term"]).label.capitalize()
     text = f"{label} ranks first among {len(told)} terms that go with {outcome}: share {written(top)}, {sure}; together they explain R² = {written(r2, n=False)}."
@@ -258,7 +306,7 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
         design="adjusted",
         method=f"Penalty and reward: {WAYS['penalty_reward']}, turned so that more is better. {notes.interval_method()}",
         sample=notes.text(),
-        caveats=notes.caveats(),
+        caveats=[*notes.caveats(), *pitfalls.ceiling(study, table, [of, *terms])],
     )
     told, outcome = [r for r in finding.rows(measure="difference") if r["estimate"] is not None], study.term(of).label
     if not told:

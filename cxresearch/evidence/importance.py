@@ -316,7 +316,7 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
         design="adjusted",
         method=f"Penalty and reward: {WAYS['penalty_reward']}, turned so that more is better. {notes.interval_method()}",
         sample=notes.text(),
-        caveats=[*notes.caveats(), *pitfalls.ceiling(study, table, [of, *terms])],
+        caveats=[*notes.caveats(), *pitfalls.bent(study, table, [of, *terms])],
     )
     told, outcome = [r for r in finding.rows(measure="difference") if r["estimate"] is not None], study.term(of).label
     if not told:
@@ -327,6 +327,9 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
         for r in sure
     )
     labels = ", ".join(study.term(r["term"]).label for r in sure)
-    title = f"Worse and better do not weigh alike in {labels}" if sure else "Worse and better are told apart in no term"
+    who = " among those who answered" if study.knows_silent and study.on_survey([of, *terms]) else ""
+    title = (
+        f"Worse and better do not weigh alike{who}: {labels}" if sure else "Worse and better are told apart in no term"
+    )
     text = f"Slopes of {outcome} on both sides of the mean: {listed or f'for none of {len(told)} terms are they told apart'}."
     return dataclasses.replace(finding, answer=text, title=title)

@@ -314,7 +314,7 @@ def _assumed(study: Study, finding: Finding, label: Sequence[str], columns: Sequ
     text = f"Assumed, not shown: {label[1]} comes before {label[2]} and that before {label[0]}, and nothing unmeasured stands behind two of them."
     for record in finding.rows(measure="hidden_r"):
         if record["estimate"] is not None:
-            text += f" A hidden cause by which what is left of {label[2]} and {label[0]} correlates by {number(record['estimate'])} would leave nothing indirect."
+            text += f" Something unmeasured by which what is left of {label[2]} and {label[0]} correlates by {number(record['estimate'])} would leave nothing indirect."
     told = [study.on_survey([name]) for name in columns[:3]]
     made = [Caveat("assumed-order", text)]
     if all(told):

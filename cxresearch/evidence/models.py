@@ -90,7 +90,7 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     asked = int(table.count().to_pyarrow().as_py())
     df = clusters - 1 if clusters < len(frame) else None
     told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
-    doubts = pitfalls.ceiling(study, table, terms) if kind == "linear" and any(":" in name for name in told) else []
+    doubts = pitfalls.bent(study, table, terms) if kind == "linear" and any(":" in name for name in told) else []
     return Fit(result, _finding(study, formula, outcome, told, len(frame), clusters, kind, asked, doubts=doubts))
 
 

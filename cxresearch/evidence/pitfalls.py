@@ -48,24 +48,26 @@ def of_terms(study: Study, terms: Sequence[str], given: Sequence[str] = (), *, l
     return found
 
 
-def ceiling(study: Study, table: ir.Table, terms: Sequence[str]) -> list[Caveat]:
-    """A doubt about slopes that differ along a scale, where many answers stand at its best end.
+def bent(study: Study, table: ir.Table, terms: Sequence[str]) -> list[Caveat]:
+    """Doubts about slopes that differ along a scale: many answers at its best end, and who answered.
 
-    The end alone makes the better side flatter, and two good things together less than their sum.
+    Both make the better side flatter, and two good things together less than their sum, where nothing else does.
     """
+    found = []
     ends = {x: study.term(x).low if study.term(x).better < 0 else study.term(x).high for x in terms}
     known = {x: end for x, end in ends.items() if end is not None and study.term(x).better}
-    if not known:
-        return []
     complete = table.filter(*(table[x].notnull() for x in terms))
     at_end = {x: (complete[x] == end).mean() for x, end in known.items()}
-    shares = complete.aggregate(**at_end).to_pyarrow().to_pylist()[0]
+    shares = complete.aggregate(**at_end).to_pyarrow().to_pylist()[0] if at_end else {}
     many = {x: share for x, share in shares.items() if share is not None and share >= AT_THE_END}
-    if not many:
-        return []
-    listed = ", ".join(f"{study.term(x).label} ({100 * share:.0f} %)" for x, share in many.items())
-    text = f"Many answers stand at the best end of their scale: {listed}. What lies beyond is not seen, which by itself flattens the better side and makes two good things together look like less than their sum. Act on neither by this alone; ask on a longer scale."
-    return [Caveat("ceiling", text)]
+    if many:
+        listed = ", ".join(f"{study.term(x).label} ({100 * share:.0f} %)" for x, share in many.items())
+        text = f"Many answers stand at the best end of their scale: {listed}. What lies beyond is not seen, which by itself flattens the better side and makes two good things together look like less than their sum. Act on neither by this alone; ask on a longer scale."
+        found.append(Caveat("ceiling", text))
+    if study.knows_silent and study.on_survey(terms):
+        text = "Who answers depends on the answer, which by itself bends slopes along the scale: this holds of those who answered. Ask those who kept silent before acting on it."
+        found.append(Caveat("nonresponse", text))
+    return found
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -183,7 +183,7 @@ def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], s
         scores[term] = 100 * (high - mean if known.better < 0 else mean - low) / (high - low)
         unit = f"0 to 100 of the range {'stated' if stated else 'seen'}"
         made.append(row(**base, unit=unit, **ranking.interval(scores[term], spread.parts)))
-    typical = np.mean(list(scores.values()), axis=0)
+    typical = sum(scores.values()) / max(len(scores), 1)
     for term, score in scores.items():
         away = ranking.interval(score - typical, spread.parts)
         made.append(

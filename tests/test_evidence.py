@@ -404,7 +404,7 @@ def test_a_block_keeps_a_column(tmp_path: Path) -> None:
     finding = cx.block_shares(opened(tmp_path, frame), "satisfaction", BLOCKS)
     assert {r["term"] for r in finding.rows(measure="share")} == set(BLOCKS)
     assert "retainability" in finding.sample
-    assert finding.one(measure="r2_difference")["n"] == int(frame.call_failures.notna().sum())
+    assert finding.one(measure="r2_difference", term="end_to_end")["n"] == int(frame.call_failures.notna().sum())
 
 
 # -- leaving

@@ -85,7 +85,7 @@ ROWS = [
         for block in BLOCKS
     ),
     Row("r2_sites", "sites", "drivers", {"measure": "r2"}),
-    Row("r2_difference_sites", "sites", "blocks", {"measure": "r2_difference"}),
+    Row("r2_difference_sites", "sites", "blocks", {"measure": "r2_difference", "term": "end_to_end"}),
     Row("ols_sites", "sites", "model", {"term": "retainability"}),
     Row("net_score_sites", "sites", "net", {"measure": "score", "group": "all"}),
     Row("net_change_sites", "sites", "net", {"measure": "difference"}),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.data.terms import Role
 from cxresearch.errors import UsageError
-from cxresearch.evidence import composite, inference, ranking, sampling, shares
+from cxresearch.evidence import composite, inference, pitfalls, ranking, sampling, shares
 from cxresearch.evidence.association import alpha
 from cxresearch.evidence.composite import hull
 from cxresearch.evidence.moments import Spread, moments
@@ -43,7 +43,8 @@ def block_shares(
     R², averaged over all orders in which blocks enter (Owen; McFadden's R² where leaving is asked). Rows share: model
     range, the answer, runs over the stated reliabilities (its estimate is that of their middle); order runs from what a
     block adds last to what it explains first; both from the lowest to the highest end of the 95 % intervals. blocks takes
-    the columns as measured, with rank, r2 and r2_difference of all blocks over the first alone. Of three blocks or more
+    the columns as measured, with rank, r2, r2_difference of all blocks over the first alone
+    (end_to_end) and of each block over all others. Of three blocks or more
     remainder is the share in what is not the first block's, remainder_range the same over the reliabilities;
     one_reliability is the share of the first block while one block's reliability alone runs over its ends (group). No
     shares are told of an R² below .01, nor of such a remainder; remainder_range not where its interval reaches below.
@@ -77,8 +78,11 @@ def block_shares(
     kept = _enough_rows(study, of, asked, notes)
     found = split(study, study.rows([of, *itertools.chain(*kept.values())]), of, kept)
     made = ranking.share_rows(found, of, list(kept), "blocks")
-    gain: dict[str, Any] = {"outcome": of, "term": "end_to_end", "model": "blocks", "measure": "r2_difference"}
-    made.insert(1, row(**gain, **found.counts, **ranking.interval(found.gain, found.left)))
+    gain: dict[str, Any] = {"outcome": of, "model": "blocks", "measure": "r2_difference", **found.counts}
+    gains = {"end_to_end": found.gain}
+    if len(kept) <= ranking.MOST_LOGISTIC:
+        gains |= {name: found.added(i) for i, name in enumerate(kept)}
+    made[1:1] = [row(term=x, **gain, **ranking.interval(values, found.left)) for x, values in gains.items()]
     if found.tells:
         made += _alternatives(found, of, list(kept), list(reliable.values()))
     else:
@@ -88,7 +92,9 @@ def block_shares(
     if index is not None:
         weights = composite.column_weights(study, kept, index)
         made += composite.index_rows(found, of, weights, list(reliable.values()))
-    return _finding(study, question, of, reliable, found, made, notes)
+    finding = _finding(study, question, of, reliable, found, made, notes)
+    terms = list(itertools.chain(*kept.values()))
+    return finding.with_caveats(*(pitfalls.of_terms(study, terms, leaving=True) if of == "churned" else ()))
 
 
 def _stated(
@@ -263,10 +269,11 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
         return f"{record['term']} {number(100 * record['conf_low'], 0)} to {number(100 * record['conf_high'], 0)} %"
 
     listed = ", ".join(told(record) for record in sorted(ranges, key=lambda r: -r["estimate"]))
-    gain = finding.one(measure="r2_difference", model="blocks")
+    gains = {r["term"]: written(r, n=False) for r in finding.rows(measure="r2_difference", model="blocks")}
     over = "what the reliabilities may be" if ranges[0]["model"] == "range" else "the orders of entry"
     first = finding.rows(measure="share")[0]["term"]
-    text = f"Parts of what the blocks explain of {outcome}, as ranges over {over}: {listed}. Together they explain R² = {written(r2)}; beyond {first} alone {written(gain, n=False)}."
+    text = f"Parts of what the blocks explain of {outcome}, as ranges over {over}: {listed}. Together they explain R² = {written(r2)}; beyond {first} alone {gains.pop('end_to_end')}."
+    text += f" What each adds to the others: {'; '.join(f'{x} {gain}' for x, gain in gains.items())}." if gains else ""
     text += composite.answer(study, finding)
     apart = max(ranges, key=lambda r: r["estimate"])
     if all(r is apart or (r["conf_high"] or 1.0) < (apart["conf_low"] or 0.0) for r in ranges):

@@ -39,7 +39,7 @@ OF_LEAVING = ("lmg", "first", "performance", "dominance")
 INFLATED, ILL = 10.0, 30.0  # Belsley, Kuh & Welsch (1980); Marquardt (1970)
 
 
-def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "lmg") -> Finding:
+def rank_drivers(study: Study, of: str, among: Sequence[str], *, by: str | None = None, method: str = "lmg") -> Finding:
     """Which of several terms rank first among those that go with an outcome, and how sure the order is.
 
     `among` are terms or a role. The share of a term is its part of R², by `method`: lmg (averaged over all orders of
@@ -47,9 +47,11 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
     betasq, pratt, car. Where leaving is asked R² is McFadden's of a logistic model (lmg, first). Rows: measure share with
     a jackknife interval over blocks of clusters, rank with its 95 % bootstrap interval (effect = probability of rank 1),
     r2 corrected for the number of terms, vif of each term. Model crude over all answers; within_customer over the
-    same customer's changes. Shares of an R² below .01 are not estimable. Importance is association, not effect.
+    same customer's changes. `by` adds crude rows for each level of a segment, and to the answer which level ranks
+    otherwise. Shares of an R² below .01 are not estimable. Importance is association, not effect.
 
-    `method="performance"` adds score: the mean of each term, 0 to 100 of its range, best end up. `"dominance"` adds
+    `method="performance"` adds score: the mean of each term, 0 to 100 of its range, best end up, and difference: how far
+    it lies from the mean of the terms' scores. `"dominance"` adds
     r2_difference (what a term adds to so many others) and rate (in which share of models it adds more than another).
     `"penalty_reward"` gives instead the slope of each term, turned so that more is better, on the worse and on the
     better side of its mean, the others held fixed, and their difference: above zero the worse side weighs more.
@@ -79,10 +81,10 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, method: str = "
         return _sides(study, of, tuple(blocks), question)
     if method == "weakest_link":
         return weakest_link(study, of, tuple(blocks))
-    return _ranked(study, of, tuple(blocks), question, method)
+    return _ranked(study, of, tuple(blocks), question, method, by)
 
 
-def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method: str) -> Finding:
+def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method: str, by: str | None) -> Finding:
     if method == "dominance" and len(terms) > ranking.MOST_LOGISTIC:
         raise UsageError(
             f"method='dominance' compares at most {ranking.MOST_LOGISTIC} terms; name fewer than {len(terms)}"
@@ -92,7 +94,12 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
     found = split(study, table, of, blocks, way)
     spread = found.spread or moments(study, table, columns)
     made = ranking.share_rows(found, of, terms, "crude")
-    sample, intervals, caveats = ranking.rests_on(study, found, sampling.Notes(study))
+    notes = sampling.Notes(study)
+    if by is not None and not study.has(by):
+        notes.skipped(f"by {by}", f"the study has no {study.missing(by)[0]}")
+    elif by is not None:
+        made += _by_level(study, of, terms, way, by)
+    sample, intervals, caveats = ranking.rests_on(study, found, notes)
     if np.isfinite(found.whole[0]):
         inflated, condition = shares.inflation(spread.full, range(1, len(columns)))
         caveats += _collinear(study, terms, inflated, condition)
@@ -123,7 +130,44 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
         caveats=caveats,
     )
     answer, title = _answer(study, of, finding)
+    answer += _levels_told(study, finding, by) if by is not None else ""
     return dataclasses.replace(finding, answer=answer, title=title)
+
+
+def _by_level(study: Study, of: str, terms: Sequence[str], way: str, by: str) -> list[dict[str, Any]]:
+    """The rows of the ranking among the customers of each level of a segment."""
+    table, made = study.rows([of, *terms, by]), []
+    for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
+        only = table.filter(table[by] == level)
+        found = split(study, only, of, {x: (x,) for x in terms}, way)
+        whole = only.filter(*(only[x].notnull() for x in (of, *terms)))
+        of_level = {"group": f"{by}={level}", "people": sampling.people(study, whole, found.n)}
+        made += [record | of_level for record in ranking.share_rows(found, of, terms, "crude")]
+    return made
+
+
+def _levels_told(study: Study, finding: Finding, by: str) -> str:
+    """Which term ranks first in each level of a segment, and which ranks are told from those of all."""
+    ranks = [r for r in finding.rows(measure="rank", model="crude") if r["estimate"] is not None]
+    among_all = {r["term"]: r["estimate"] for r in ranks if r["group"] == "all"}
+    in_levels = [r for r in ranks if r["group"] != "all"]
+    first = [r for r in in_levels if r["estimate"] == 1]
+    if not first or not among_all:
+        return ""
+    other = [r for r in in_levels if r["conf_low"] and not r["conf_low"] <= among_all[r["term"]] <= r["conf_high"]]
+    apart = [
+        f"{study.term(r['term']).label} in {r['group'].partition('=')[2]} (rank {number(r['estimate'], 0)})"
+        for r in other
+    ]
+    listed = [
+        f"{study.term(term).label} in "
+        + ", ".join(f"{r['group'].partition('=')[2]} ({number(r['effect'])})" for r in first if r["term"] == term)
+        for term in dict.fromkeys(r["term"] for r in first)
+    ]
+    return (
+        f" By {study.term(by).label}, rank 1 with its probability: {'; '.join(listed)}."
+        f" Ranks told from those of all: {', '.join(apart) or 'none'}."
+    )
 
 
 def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], spread: Spread) -> list[dict[str, Any]]:
@@ -131,28 +175,25 @@ def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], s
     complete = table.filter(*(table[x].notnull() for x in (of, *terms)))
     seen = {f"{end}{i}": getattr(complete[x], end)() for i, x in enumerate(terms) for end in ("min", "max")}
     got, made = complete.aggregate(**seen).to_pyarrow().to_pylist()[0], []
+    counts: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters}
+    scores = {}
     for i, (term, at) in enumerate(zip(terms, spread.at(*terms), strict=True)):
         known = study.term(term)
         stated = known.low is not None and known.high is not None
         low, high = (known.low, known.high) if stated else (got[f"min{i}"], got[f"max{i}"])
-        base: dict[str, Any] = {
-            "outcome": of,
-            "term": term,
-            "measure": "score",
-            "n": spread.n,
-            "clusters": spread.clusters,
-        }
+        base: dict[str, Any] = {"outcome": of, "term": term, "measure": "score", **counts}
         if low is None or high is None or not high > low:
             made.append(row(**base, effect_label="does not vary"))
             continue
         mean = np.append(spread.mean[at], spread.mean_left_out[:, at])
-        score = 100 * (high - mean if known.better < 0 else mean - low) / (high - low)
+        scores[term] = 100 * (high - mean if known.better < 0 else mean - low) / (high - low)
+        unit = f"0 to 100 of the range {'stated' if stated else 'seen'}"
+        made.append(row(**base, unit=unit, **ranking.interval(scores[term], spread.parts)))
+    typical = sum(scores.values()) / max(len(scores), 1)
+    for term, score in scores.items():
+        away = ranking.interval(score - typical, spread.parts)
         made.append(
-            row(
-                **base,
-                unit=f"0 to 100 of the range {'stated' if stated else 'seen'}",
-                **ranking.interval(score, spread.parts),
-            )
+            row(outcome=of, term=term, measure="difference", unit="points from the mean of the terms", **counts, **away)
         )
     return made
 
@@ -188,8 +229,8 @@ def _collinear(study: Study, terms: Sequence[str], inflated: Array, condition: f
 
 
 def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
-    r2, outcome = finding.one(measure="r2", model="crude"), study.term(of).label
-    told = [r for r in finding.rows(measure="share", model="crude") if r["estimate"] is not None]
+    r2, outcome = finding.one(measure="r2", model="crude", group="all"), study.term(of).label
+    told = [r for r in finding.rows(measure="share", model="crude", group="all") if r["estimate"] is not None]
     if r2["estimate"] is None:
         why = f"too few rows have all columns, or {outcome} does not vary in them"
         return f"Not estimable: {r2['effect_label'] or why}.", "Not estimable"
@@ -197,17 +238,34 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
         low = f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out."
         return low, "Too little to share out"
     top = max(told, key=lambda r: r["estimate"])
-    chance = finding.one(measure="rank", model="crude", term=top["term"])["effect"]
+    chance = finding.one(measure="rank", model="crude", group="all", term=top["term"])["effect"]
     sure = f"rank 1 with probability {number(chance, 2)}" if chance is not None else "how sure is not estimable"
     label = study.term(top["term"]).label.capitalize()
     text = f"{label} ranks first among {len(told)} terms that go with {outcome}: share {written(top)}, {sure}; together they explain R² = {written(r2, n=False)}."
-    scores = {r["term"]: r["estimate"] for r in finding.rows(measure="score") if r["estimate"] is not None}
-    if scores:
-        typical = float(np.mean(list(scores.values())))
-        first = [r["term"] for r in told if r["estimate"] > 1 / len(told) and scores.get(r["term"], typical) < typical]
-        listed = ", ".join(f"{study.term(x).label} ({number(scores[x], 0)} of 100)" for x in first)
-        text += f" More than an equal share at a mean below that of the terms: {listed or 'none'}."
+    if scores := {r["term"]: r["estimate"] for r in finding.rows(measure="score") if r["estimate"] is not None}:
+        return _room(study, finding, told, scores)
     return text, f"{label} ranks first among what goes with {outcome}"
+
+
+def _room(
+    study: Study, finding: Finding, told: Sequence[Mapping[str, Any]], scores: Mapping[str, float]
+) -> tuple[str, str]:
+    """Which terms are told to have more than an equal share, and of these which are told to lie below the mean."""
+    away = {r["term"]: r for r in finding.rows(measure="difference")}
+    large = [
+        r["term"] for r in told if r["conf_low"] is not None and r["conf_low"] > 1 / len(told) and r["term"] in away
+    ]
+    room = [x for x in large if away[x]["conf_high"] is not None and away[x]["conf_high"] < 0]
+    listed = [
+        f"{study.term(x).label}, {number(scores[x], 0)} of 100, {written(away[x], n=False)} from the mean"
+        for x in large
+    ]
+    text = f"More than an equal share (1 of {len(told)}) goes with {'; '.join(listed) or 'none of the terms'}."
+    labels = ", ".join(study.term(x).label for x in room)
+    text += f" Told to lie below the mean of the terms, {number(np.mean(list(scores.values())), 0)} of 100, among these: {labels or 'none'}."
+    if room:
+        return text, f"Most room: {labels}, with more than an equal share and below the mean"
+    return text, "No term with more than an equal share is told to lie below the mean of the terms"
 
 
 def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Finding:
@@ -264,7 +322,7 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
         design="adjusted",
         method=f"Penalty and reward: {WAYS['penalty_reward']}, turned so that more is better. {notes.interval_method()}",
         sample=notes.text(),
-        caveats=notes.caveats(),
+        caveats=[*notes.caveats(), *pitfalls.bent(study, table, [of, *terms])],
     )
     told, outcome = [r for r in finding.rows(measure="difference") if r["estimate"] is not None], study.term(of).label
     if not told:
@@ -274,5 +332,10 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
         f"{study.term(r['term']).label} {written(r, n=False)} {r['unit']}, the {'worse' if r['estimate'] > 0 else 'better'} side weighs more"
         for r in sure
     )
+    labels = ", ".join(study.term(r["term"]).label for r in sure)
+    who = " among those who answered" if study.knows_silent and study.on_survey([of, *terms]) else ""
+    title = (
+        f"Worse and better do not weigh alike{who}: {labels}" if sure else "Worse and better are told apart in no term"
+    )
     text = f"Slopes of {outcome} on both sides of the mean: {listed or f'for none of {len(told)} terms are they told apart'}."
-    return dataclasses.replace(finding, answer=text, title=f"Where worse and better do not go equally with {outcome}")
+    return dataclasses.replace(finding, answer=text, title=title)

@@ -165,12 +165,10 @@ def caveats(
     names = {pair.outcome for pair in pairs} | {pair.term for pair in pairs}
     asked = [name for name in names if study.on_survey([name])]
     if any(study.on_survey([p.outcome]) and study.on_survey([p.term]) for p in pairs):
-        found.append(
-            Caveat(
-                "halo",
-                "Both are answers of one questionnaire: a common mood ties them together, also within a customer. Put a measure of operations on one side, or hold marker_item fixed.",
-            )
-        )
+        held = any("marker_item" in p.given for p in pairs)
+        marked = "marker_item is held fixed here, which takes a part of it" if held else "or hold marker_item fixed"
+        text = "Both are answers of one questionnaire: a common mood ties them together, also within a customer. Put a measure of operations on one side"
+        found.append(Caveat("halo", f"{text}{'; ' if held else ', '}{marked}."))
     if asked and "churned" in names and study.knows_silent:
         found.append(
             Caveat(

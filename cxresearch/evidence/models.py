@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from cxresearch.evidence.moments import moments
 from cxresearch.evidence.passes import fit_in_passes
 from cxresearch.evidence.rows import CAP
 from cxresearch.evidence.shares import slopes
-from cxresearch.finding import Finding, written
+from cxresearch.finding import Caveat, Finding, written
 from cxresearch.table import row
 
 KINDS = {"linear": "Least squares", "logistic": "Logistic regression", "ordinal": "Proportional odds"}
@@ -40,7 +41,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     `formula` is in the words of statsmodels, over terms: `satisfaction ~ retainability + tenure_m`. `method` is linear,
     logistic (the default for churned) or ordinal (proportional odds, for an outcome of few ordered values). Errors are
     clustered on the coarsest declared level; where every row is its own cluster they are HC1. Rows: slope of each term,
-    or odds_ratio (ordinal: of a higher value), model adjusted. Where no slope exists (too few rows, a term that does not
+    or odds_ratio (ordinal: of a higher value), model adjusted; of a product of two terms in a linear model (`a:b`) also
+    difference: by how much the slope for a step of one differs at a step more of the other. Where no slope exists (too few rows, a term that does not
     vary or repeats others, separation, one cluster) the result is None and the finding says why. Raises UsageError
     for a term that the study lacks. Sources: White (1980); Liang & Zeger (1986); McCullagh (1980).
 
@@ -88,7 +90,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     asked = int(table.count().to_pyarrow().as_py())
     df = clusters - 1 if clusters < len(frame) else None
     told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
-    return Fit(result, _finding(study, formula, outcome, told, len(frame), clusters, kind, asked))
+    doubts = pitfalls.bent(study, table, terms) if kind == "linear" and any(":" in name for name in told) else []
+    return Fit(result, _finding(study, formula, outcome, told, len(frame), clusters, kind, asked, doubts=doubts))
 
 
 def _of_large(study: Study, formula: str, outcome: str, terms: list[str], kind: str) -> Finding:
@@ -203,7 +206,8 @@ def _terms(formula: str, study: Study) -> tuple[str, list[str]]:
 
 
 def _finding(
-    study: Study, formula: str, outcome: str, told: dict[str, Interval], n: int, clusters: int, kind: str, asked: int, how: str = ""
+    study: Study, formula: str, outcome: str, told: dict[str, Interval], n: int, clusters: int, kind: str, asked: int, how: str = "",
+    doubts: Sequence[Caveat] = (),
 ) -> Finding:  # fmt: skip
     made = []
     for name, found in told.items():
@@ -223,17 +227,38 @@ def _finding(
         return BY_NAME[name].label if name in BY_NAME else name
 
     what = {"linear": "slope", "logistic": "odds ratio", "ordinal": "odds ratio of a higher value"}[kind]
+    answer = f"{what.capitalize()}{'s' * (kind == 'linear' and len(made) > 1)} of {spoken(outcome)}{', the others held fixed' * (len(made) > 1)}: "
+    answer += "; ".join(f"{spoken(r['term'])} {written({k: r[k] for k in r}, n=False)}" for r in made)
+    products = _products(told, made) if kind == "linear" else {}
+    if products:
+        answer = "; ".join(
+            f"the slope of {spoken(outcome)} for {BY_NAME[a].more} differs by {written(r, n=False)} with each {BY_NAME[b].more}"
+            for (a, b), r in products.items()
+        )
+        answer = f"{answer[0].upper()}{answer[1:]} (the slope of a single term is that where the other is 0)"
     return sampling.finding(
         study,
-        made,
+        [*made, *products.values()],
         name=f"fit {formula}" + (" as ordinal" if kind == "ordinal" else ""),
         question=f"What does the model {formula} say?",
         estimand=f"{what} with the other terms held fixed",
         design="adjusted" if len(made) > 1 else "associational",
         method=f"{KINDS[kind]}{'' if how else ' (statsmodels)'}; errors {errors}{jackknife}.",
         sample=f"{n:,} of {asked:,} rows have all terms.",
-        answer=f"{what.capitalize()}{'s' * (kind == 'linear' and len(made) > 1)} of {spoken(outcome)}{', the others held fixed' * (len(made) > 1)}: "
-        + "; ".join(f"{spoken(r['term'])} {written({k: r[k] for k in r}, n=False)}" for r in made)
-        + f"; n = {n:,}.",
+        answer=f"{answer}; n = {n:,}.",
         title=f"{KINDS[kind]}: {formula}",
+        caveats=doubts,
     )
+
+
+def _products(told: dict[str, Interval], made: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Of each product of two terms, by how much the slope for a step of one differs at a step more of the other."""
+    found = {}
+    for (name, slope), record in zip(told.items(), made, strict=True):
+        a, colon, b = name.partition(":")
+        if colon and a in BY_NAME and b in BY_NAME and slope.estimate is not None and slope.std_error is not None:
+            steps = BY_NAME[a].step * BY_NAME[b].step
+            ends = inference.wald(steps * slope.estimate, steps * slope.std_error, slope.df).numbers()
+            unit = f"{BY_NAME[a].step_label}, {BY_NAME[b].step_label}"
+            found[a, b] = record | ends | {"measure": "difference", "unit": unit}
+    return found

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import ibis.expr.types as ir
+
 from cxresearch.data.study import Study
 from cxresearch.data.terms import AFTER_LEAVING, EARNED, PROBLEMS, SYMPTOMS
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
 from cxresearch.finding import Caveat
+
+AT_THE_END = 0.05  # of the answers at the best end of a scale; from so many on the end bends what goes with it
 
 
 def refuse_known_later(study: Study, terms: Iterable[str]) -> None:
@@ -23,7 +27,7 @@ def refuse_known_later(study: Study, terms: Iterable[str]) -> None:
 
 
 def of_terms(study: Study, terms: Sequence[str], given: Sequence[str] = (), *, leaving: bool) -> list[Caveat]:
-    """Doubts that the terms themselves bring: contacts are symptoms; what one gets by staying looks loyal.
+    """Doubts that the terms themselves bring: contacts are symptoms; what one gets by staying looks loyal; leavers answer less.
 
     `leaving` says that the question is who leaves; `given` is held fixed.
     """
@@ -38,6 +42,31 @@ def of_terms(study: Study, terms: Sequence[str], given: Sequence[str] = (), *, l
     if earned:
         text = f"{_listed(earned)}: customers get it by staying, so those who have it look loyal for having had the time. Read the number at the same tenure, or ask survive(…, landmark=…) of those still there."
         found.append(Caveat("immortal", text))
+    if leaving and study.knows_silent and any(study.on_survey([x]) for x in terms):
+        text = "A term of the survey is known only of those who answered; leavers answer less, so this holds of those who answered. Compare the rates of leavers of both groups (explain_churn) before it is read of all customers."
+        found.append(Caveat("silent-leavers", text))
+    return found
+
+
+def bent(study: Study, table: ir.Table, terms: Sequence[str]) -> list[Caveat]:
+    """Doubts about slopes that differ along a scale: many answers at its best end, and who answered.
+
+    Both make the better side flatter, and two good things together less than their sum, where nothing else does.
+    """
+    found = []
+    ends = {x: study.term(x).low if study.term(x).better < 0 else study.term(x).high for x in terms}
+    known = {x: end for x, end in ends.items() if end is not None and study.term(x).better}
+    complete = table.filter(*(table[x].notnull() for x in terms))
+    at_end = {x: (complete[x] == end).mean() for x, end in known.items()}
+    shares = complete.aggregate(**at_end).to_pyarrow().to_pylist()[0] if at_end else {}
+    many = {x: share for x, share in shares.items() if share is not None and share >= AT_THE_END}
+    if many:
+        listed = ", ".join(f"{study.term(x).label} ({100 * share:.0f} %)" for x, share in many.items())
+        text = f"Many answers stand at the best end of their scale: {listed}. What lies beyond is not seen, which by itself flattens the better side and makes two good things together look like less than their sum. Act on neither by this alone; ask on a longer scale."
+        found.append(Caveat("ceiling", text))
+    if study.knows_silent and study.on_survey(terms):
+        text = "Who answers depends on the answer, which by itself bends slopes along the scale: this holds of those who answered. Ask those who kept silent before acting on it."
+        found.append(Caveat("nonresponse", text))
     return found
 
 

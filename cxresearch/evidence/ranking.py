@@ -81,6 +81,11 @@ class Split:
         """What all columns explain beyond the first player, both corrected (B + 1,)."""
         return self.whole - self._corrected(self.alone, self.sizes[0])
 
+    def added(self, player: int) -> Array:
+        """What one of up to 10 players explains beyond all others, both corrected (B + 1,)."""
+        without = self.worth[:, self.worth.shape[1] - 1 - (1 << player)]
+        return self.whole - self._corrected(without, sum(self.sizes) - self.sizes[player])
+
     @property
     def tells(self) -> bool:
         """Whether there is enough R² to share out."""

@@ -9,7 +9,7 @@ from cxresearch.evidence import pitfalls, sampling, silent
 from cxresearch.evidence.ladder import Pair
 from cxresearch.evidence.pitfalls import side
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import MODELS, number
+from cxresearch.measures import number
 
 HUGE_N = 20_000
 SMALL_R = 0.05
@@ -28,11 +28,11 @@ EQUAL = (
 )  # steps that compare like with like; within customer noise alone makes r small
 
 
-def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes) -> str:
+def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes, held: str) -> str:
     made = {record["measure"] for record in table}
     parts = [", ".join(name for measure, name in NAMES.items() if measure in made) + "."]
     if adjusters:
-        parts.append(f"Same usage and price: partial correlation given {', '.join(adjusters)}.")
+        parts.append(f"{_cap(held)}: partial correlation given {', '.join(adjusters)}.")
     if any(record["model"] == "reliable" for record in table):
         parts.append("Corrected for unreliability by Cronbach's alpha of the items, whose own error is counted.")
     if any(record["model"] == "all_customers" for record in table):
@@ -77,7 +77,7 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
     elif gone:
         text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
-        text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
+        text += f"; {finding.spoken('model', last['model'])}: {written(last, n=False)}"
     title = f"{_cap(x)} and {y} {_goes(last or crude)}"
     if turned:
         title = f"{_cap(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
@@ -143,10 +143,12 @@ def caveats(
     names = {pair.outcome for pair in pairs} | {pair.term for pair in pairs}
     asked = [name for name in names if study.on_survey([name])]
     if any(study.on_survey([p.outcome]) and study.on_survey([p.term]) for p in pairs):
+        marked = all({"marker_item"} <= {p.term, *p.given} for p in pairs)
+        held = "or hold marker_item fixed" if not marked else "for marker_item holds only as much of it as it measures"
         found.append(
             Caveat(
                 "halo",
-                "Both are answers of one questionnaire: a common mood ties them together, also within a customer. Put a measure of operations on one side, or hold marker_item fixed.",
+                f"Both are answers of one questionnaire: a common mood ties them together, also within a customer. Put a measure of operations on one side, {held}.",
             )
         )
     if asked and "churned" in names and study.knows_silent:

@@ -45,9 +45,10 @@ def factors(
 
     - number: measure factors by parallel analysis, with the range over 99 % of draws of blocks (effect: share of draws that agree);
       eigenvalue with its chance level as effect; KMO and Bartlett's test as fit_index.
-    - model: the confirmatory model of the scores: loading, r between factors, fit_index (chi2, cfi, tli, rmsea, srmr, aic, bic),
-      model `normal` by ML, `robust` with the scaled test, `one_factor` for one factor alone.
-    - distinct: htmt (crude; `geometric`: HTMT2), ave (effect: the largest squared correlation with another score), composite_reliability.
+    - model: the confirmatory model of the scores: loading, r between factors, composite_reliability, ave (effect: the largest
+      squared correlation with another score), fit_index (chi2, cfi, tli, rmsea, srmr, aic, bic), model `normal` by ML,
+      `robust` with the scaled test, `one_factor` for one factor alone.
+    - distinct: htmt (crude; `geometric`: HTMT2).
     - halo: share of the first component (term one_factor, an upper bound of what colours all answers), of customers
       who give one answer throughout a score (straight_line), of what the marker item shares with the answers (marker_item).
     - oblimin, varimax, promax: loadings by minres so rotated, and r between the factors.

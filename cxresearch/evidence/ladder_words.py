@@ -9,7 +9,7 @@ from cxresearch.evidence import pitfalls, sampling, silent
 from cxresearch.evidence.ladder import Pair
 from cxresearch.evidence.pitfalls import side
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import number
+from cxresearch.measures import MODELS, number
 
 HUGE_N = 20_000
 SMALL_R = 0.05

@@ -17,7 +17,7 @@ from cxresearch.evidence.moments import moments
 from cxresearch.evidence.questionnaire import ANSWERS, Answers
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
-from cxresearch.table import row
+from cxresearch.table import row, tidy
 
 Array = NDArray[np.float64]
 METHODS = ("number", "model", "distinct", "halo", "oblimin", "varimax", "promax")
@@ -158,9 +158,6 @@ def _alike_words(finding: Finding) -> list[str]:
 def _each(study: Study, found: Mapping[str, Finding]) -> Finding:
     """Several questionnaires side by side, each by its own finding."""
     told = {name: finding for name, finding in found.items() if finding.estimable}
-    if not told:
-        lacking = [finding.answer.partition(" has no ")[2].rstrip(".") for finding in found.values()]
-        return sampling.nothing(study, "factors", QUESTION, [text for text in lacking if text])
     made: list[dict[str, Any]] = []
     labels: dict[str, str] = {}
     for name, finding in found.items():
@@ -169,10 +166,15 @@ def _each(study: Study, found: Mapping[str, Finding]) -> Finding:
         if name not in told:
             why = finding.answer.removeprefix("Not estimable: ").rstrip(".")
             made.append(row(outcome=name, measure="factors", effect_label=why))
+            made.append(row(outcome=name, measure="htmt", model="closest", effect_label=why))
         if closest := _closest(finding):
             pair = f"{closest['outcome']}+{closest['term']}"
             labels[pair] = " and ".join(finding.spoken("term", closest[end]) for end in ("outcome", "term"))
             made.append(closest | {"outcome": name, "term": pair, "model": "closest"})
+    if not told:
+        lacking = [finding.answer.partition(" has no ")[2].rstrip(".") for finding in found.values()]
+        nothing = sampling.nothing(study, "factors", QUESTION, [text for text in lacking if text])
+        return dataclasses.replace(nothing, table=tidy(made, study.min_cell), labels=labels)
     lines = {name: _counted_words(finding) for name, finding in told.items()}
     whole = sampling.finding(
         study,

@@ -147,7 +147,7 @@ def test_the_pair_told_apart_least_decides(tmp_path: Path) -> None:
         method=["number", "distinct"],
     )
     closest = found.one(measure="htmt", outcome="cx", model="closest")
-    pair = found.one(measure="htmt", outcome="cx_empathy", term="cx_orchestration")
+    pair = found.one(measure="htmt", model="crude", outcome="cx_empathy", term="cx_orchestration")
     assert closest["term"] == "cx_empathy+cx_orchestration"
     assert [closest[k] for k in ("estimate", "conf_low", "conf_high")] == [
         pair[k] for k in ("estimate", "conf_low", "conf_high")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cxresearch.charts.dressing import dress as dress
     from cxresearch.charts.forest import dots as dots
     from cxresearch.charts.forest import shares as shares
-    from cxresearch.charts.matrix import matrix as matrix
+    from cxresearch.charts.grid import matrix as matrix
     from cxresearch.charts.series import lags as lags
     from cxresearch.charts.series import trend as trend
     from cxresearch.charts.steps import ladder as ladder
@@ -33,7 +33,7 @@ _HOMES = {
     "distribution": "columns",
     "trend": "series",
     "lags": "series",
-    "matrix": "matrix",
+    "matrix": "grid",
     "dress": "dressing",
     "use": "theme",
 }

@@ -96,7 +96,9 @@ def factors(
         sample=asking.notes.text(),
         caveats=[*asking.caveats, *asking.notes.caveats()],
     )
-    finding = dataclasses.replace(finding, labels={i: asking.label(i) for i in [*items, *names]} | LABELS | dict(finding.labels))
+    finding = dataclasses.replace(
+        finding, labels={i: asking.label(i) for i in [*items, *names]} | LABELS | dict(finding.labels)
+    )
     answer, title = _answer(finding, asking)
     return dataclasses.replace(finding, answer=answer, title=title)
 

@@ -170,7 +170,7 @@ def test_a_row_without_n_is_judged() -> None:
     "claim, part, which, told",
     [
         ("S2.31", None, {}, "did you mean"),
-        ("nothing like it", None, {}, "there are S1.1"),
+        ("nothing like it", None, {}, "there are S0.2"),
         ("S2.13", None, {}, "it has reliability, responsiveness"),
         ("S2.13", "reliable", {}, "it has reliability, responsiveness"),
         ("S2.13", "reliability", {}, "2 rows"),

@@ -141,7 +141,7 @@ class Finding:
         if value is None:
             return ""
         if column == "model":
-            return MODELS.get(value, value)
+            return self.labels.get(value, MODELS.get(value, value))
         if column == "group":
             name, is_level, level = value.partition("=")
             return f"{self.labels.get(name, name)}: {level}" if is_level else value

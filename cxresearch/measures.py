@@ -156,6 +156,7 @@ MODELS = {  # as the models of a row are spoken of; the steps of the correlation
     "robust": "robust",
     "one_factor": "one factor alone",
     "ordered": "ordered answers",
+    "closest": "of the two told apart least",
     "geometric": "geometric means",
     "penalised": "penalised (Firth)",
     "foretold": "foretold",

@@ -567,3 +567,13 @@ def test_installing_outside_a_notebook_does_nothing() -> None:
     assert IPython.get_ipython() is None
     notebook.install()
     assert isinstance(charts.ladder(finding(LADDER)).figure, Figure)
+
+
+def test_a_matrix_prints_what_can_be_seen_and_names_the_strongest_first() -> None:
+    """Every cell of a small matrix is printed with a real minus sign; the alternative text begins with the strongest."""
+    rows = [row(outcome=y, term=x, measure="r", model="adjusted", estimate=r, conf_low=r - 0.1, conf_high=r + 0.1, n=90)
+            for y, x, r in (("tangibles", "fcr", -0.001), ("tangibles", "wait_s", 0.02), ("empathy", "fcr", 0.5), ("empathy", "wait_s", -0.3))]  # fmt: skip
+    ax = charts.matrix(finding(rows), down="outcome", across="term")
+    assert [text.get_text() for text in ax.texts] == ["0.00", "0.02", "0.50", "−0.30"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["tangibles", "empathy"]
+    assert "0.50" in worn(ax.get_figure()).alt.split(";")[0]

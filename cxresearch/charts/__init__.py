@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cxresearch.charts.dressing import dress as dress
     from cxresearch.charts.forest import dots as dots
     from cxresearch.charts.forest import shares as shares
+    from cxresearch.charts.grid import matrix as matrix
     from cxresearch.charts.series import lags as lags
     from cxresearch.charts.series import trend as trend
     from cxresearch.charts.steps import ladder as ladder
@@ -32,10 +33,11 @@ _HOMES = {
     "distribution": "columns",
     "trend": "series",
     "lags": "series",
+    "matrix": "grid",
     "dress": "dressing",
     "use": "theme",
 }
-__all__ = ["distribution", "dots", "dress", "ladder", "lags", "shares", "strip", "trend", "use"]
+__all__ = ["distribution", "dots", "dress", "ladder", "lags", "matrix", "shares", "strip", "trend", "use"]
 
 
 def __getattr__(name: str) -> Any:

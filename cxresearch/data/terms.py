@@ -184,7 +184,7 @@ def _surveys() -> list[Term]:
         Term("loyalty", "surveys", "intended loyalty", unit="points (0 to 100)", low=0, high=100, role="loyalty", step=10, better=+1),
         Term("marker_item", "surveys", "marker item", unit="point", low=1, high=7, role="marker"),
         *(item for _, _, of in asked for item in of),
-        *(score(name, name.replace("_", ": "), of, role) for role, name, of in asked),
+        *(score(name, name.replace("cx_", "experience_").replace("_", ": "), of, role) for role, name, of in asked),
         *pillars,
         Term("fairness", "surveys", "fairness", unit="points (1 to 7)", low=1, high=7, better=+1),
         Term("interaction_id", "surveys", "contact that is asked about", "id"),

@@ -12,7 +12,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import ladder_words, multiplicity, pitfalls, sampling
 from cxresearch.evidence.ladder import METHODS, Asking, Pair, ladder_rows, lag_rows, level_rows
 from cxresearch.finding import Finding
-from cxresearch.measures import LADDER
+from cxresearch.measures import LADDER, MODELS
 
 MOST_NAMED = 6  # terms that a question names; the table names all
 
@@ -109,6 +109,8 @@ def _finding(study: Study, pairs: list[Pair], table: list[dict[str, Any]], ask: 
     has_adjusted = any(
         record["model"] == "adjusted" or record["model"].startswith("lag ") for record in table
     ) and bool(adjusters)
+    usual = all(set(pair.given) <= set(study.controls) for pair in pairs)
+    held = MODELS["adjusted"] if usual else "others held fixed"
     finding = sampling.finding(
         study,
         table,
@@ -116,9 +118,11 @@ def _finding(study: Study, pairs: list[Pair], table: list[dict[str, Any]], ask: 
         question=_question(outcomes, terms),
         estimand="correlation over the window; the step says between whom",
         design="adjusted" if has_adjusted else "associational",
-        method=ladder_words.method(table, adjusters, ask.notes),
+        method=ladder_words.method(table, adjusters, ask.notes, held),
         sample=ask.notes.text() + (" Ranks are those of a sample of customers." if ask.sampled else ""),
         caveats=ladder_words.caveats(study, pairs, table, ask.notes, by),
     )
+    if not usual:
+        finding = dataclasses.replace(finding, labels=dict(finding.labels) | {"adjusted": held})
     answer, title = ladder_words.answer(study, pairs, finding)
     return dataclasses.replace(finding, answer=answer, title=title)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,34 +14,41 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, score_model
 from cxresearch.evidence.lab import consistency, extraction
 from cxresearch.evidence.moments import moments
-from cxresearch.evidence.questionnaire import Answers
+from cxresearch.evidence.questionnaire import ANSWERS, Answers
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
+from cxresearch.table import row, tidy
 
 Array = NDArray[np.float64]
 METHODS = ("number", "model", "distinct", "halo", "oblimin", "varimax", "promax")
+QUESTION = "How many things do the answers measure, and are they those that the scores name?"
 DRAWS, SEED = 500, 20261
 SINGULAR = 1e-10  # an eigenvalue below it is rounding: the answers add up to each other
 LEAST_SHARED = 0.05  # a mean correlation below it is too little to share out
 NOT_DISTINCT = 0.9  # Henseler, Ringle & Sarstedt (2015)
+LABELS = {"one_factor": "one thing common to all", "straight_line": "one answer throughout"}
+SPOKEN = {"rater": "service quality", "cx": "experience"}  # questionnaires that are called by a role
 
 
 def factors(
     study: Study,
-    of: str | Sequence[str] | None = None,
+    of: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     *,
     by: str | None = None,
     method: Sequence[str] = ("number", "model", "distinct", "halo"),
 ) -> Finding:
     """How many things the answers measure, whether they are those that the scores name, and how much is halo.
 
-    `of` are scores, or single answers by name (default: the rated dimensions, else all scores); `method` any of METHODS:
+    `of` are scores, or single answers by name (default: the rated dimensions, else all scores), or several questionnaires
+    by their names: rows about all answers then have that name as outcome, and htmt of model `closest` is that of its two
+    scores that are told apart least. `method` is any of METHODS:
 
     - number: measure factors by parallel analysis, with the range over 99 % of draws of blocks (effect: share of draws that agree);
       eigenvalue with its chance level as effect; KMO and Bartlett's test as fit_index.
-    - model: the confirmatory model of the scores: loading, r between factors, fit_index (chi2, cfi, tli, rmsea, srmr, aic, bic),
-      model `normal` by ML, `robust` with the scaled test, `one_factor` for one factor alone.
-    - distinct: htmt (crude; `geometric`: HTMT2), ave (effect: the largest squared correlation with another score), composite_reliability.
+    - model: the confirmatory model of the scores: loading, r between factors, composite_reliability, ave (effect: the largest
+      squared correlation with another score), fit_index (chi2, cfi, tli, rmsea, srmr, aic, bic), model `normal` by ML,
+      `robust` with the scaled test, `one_factor` for one factor alone.
+    - distinct: htmt (crude; `geometric`: HTMT2).
     - halo: share of the first component (term one_factor, an upper bound of what colours all answers), of customers
       who give one answer throughout a score (straight_line), of what the marker item shares with the answers (marker_item).
     - oblimin, varimax, promax: loadings by minres so rotated, and r between the factors.
@@ -59,7 +66,8 @@ def factors(
     unknown = sorted(set(method) - set(METHODS))
     if unknown:
         raise UsageError(f"no method {unknown[0]!r} of factors; it has {', '.join(METHODS)}")
-    question = "How many things do the answers measure, and are they those that the scores name?"
+    if isinstance(of, Mapping):
+        return _each(study, {name: factors(study, terms, by=by, method=method) for name, terms in of.items()})
     scored = {name: study.items(name) for name in study.terms if study.items(name)}
     known = {item for items in scored.values() for item in items}
     given = (of,) if isinstance(of, str) else of
@@ -68,7 +76,7 @@ def factors(
     names = {name: scored[name] for name in asked if name in scored}
     items = list(dict.fromkeys(item for name in asked for item in scored.get(name, (name,))))
     if lacking or not items:
-        return sampling.nothing(study, "factors", question, lacking or ["score that is the mean of several answers"])
+        return sampling.nothing(study, "factors", QUESTION, lacking or ["score that is the mean of several answers"])
     asking = Answers(study, items, names)
     made: list[dict[str, Any]] = []
     if asking.why:
@@ -82,13 +90,15 @@ def factors(
         study,
         made,
         name="factors",
-        question=question,
+        question=QUESTION,
         estimand="factors behind the answers",
         method=_words(asking),
         sample=asking.notes.text(),
         caveats=[*asking.caveats, *asking.notes.caveats()],
     )
-    finding = dataclasses.replace(finding, labels={i: asking.label(i) for i in [*items, *names]} | dict(finding.labels))
+    finding = dataclasses.replace(
+        finding, labels={i: asking.label(i) for i in [*items, *names]} | LABELS | dict(finding.labels)
+    )
     answer, title = _answer(finding, asking)
     return dataclasses.replace(finding, answer=answer, title=title)
 
@@ -109,9 +119,109 @@ def _answer(finding: Finding, asking: Answers) -> tuple[str, str]:
     if ratios:
         top = max(ratios, key=lambda r: r["estimate"])
         pair = f"{asking.label(top['outcome'])} and {asking.label(top['term'])}"
-        sure = "not told apart" if top["estimate"] > NOT_DISTINCT else "told apart"
-        parts.append(f"Least distinct are {pair}, HTMT {written(top, n=False)}: {sure} at {NOT_DISTINCT}.")
+        parts.append(f"Least distinct are {pair}, HTMT {written(top, n=False)}: {_apart(top)}.")
+    parts += [*_halo_words(told), *_alike_words(finding)]
     return " ".join(parts) or "What was asked of the answers stands in the rows.", title
+
+
+def _halo_words(told: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How far one thing behind all answers reaches: its share at most, what the marker item says, who answers alike throughout."""
+    parts = []
+    for r in told:
+        if r["measure"] == "share" and r["term"] == "one_factor":
+            parts.append(f"One thing common to all answers is at most {written(r, n=False)} of their variance.")
+        if r["measure"] == "r" and r["term"] == "marker_item":
+            parts.append(
+                f"The marker item, which asks about nothing of the service, goes with the answers at r = {written(r, n=False)}: as much of any correlation between them may be mood or style."
+            )
+    straight = [r for r in told if r["measure"] == "share" and r["term"] == "straight_line"]
+    if straight:
+        top = max(straight, key=lambda r: r["estimate"])
+        parts.append(
+            f"At most {number(100 * top['estimate'], 0)} % of customers give one answer throughout a score, which may be true of them."
+        )
+    return parts
+
+
+def _alike_words(finding: Finding) -> list[str]:
+    """Whether the levels of a segment answer alike: how far CFI falls with the same loadings, and intercepts."""
+    falls = [r for r in finding.rows(measure="difference", model=["metric", "scalar"]) if r["estimate"] is not None]
+    if not falls:
+        return []
+    by, words = finding.spoken("term", falls[0]["term"]), {"metric": "loadings", "scalar": "loadings and intercepts"}
+    told = ", ".join(
+        f"{words[r['model']]} {r['effect_label']} (CFI changes by {number(r['estimate'], 3)})" for r in falls
+    )
+    alike = all(r["effect_label"] == "alike" for r in falls)
+    after = "scores of its levels may be compared" if alike else "scores of its levels are not of one scale"
+    return [f"By {by}: {told}; {after}."]
+
+
+def _each(study: Study, found: Mapping[str, Finding]) -> Finding:
+    """Several questionnaires side by side, each by its own finding."""
+    told = {name: finding for name, finding in found.items() if finding.estimable}
+    made: list[dict[str, Any]] = []
+    labels: dict[str, str] = {}
+    for name, finding in found.items():
+        labels |= {name: SPOKEN.get(name, name)} | dict(finding.labels)
+        made += [r | {"outcome": name if r["outcome"] == ANSWERS else r["outcome"]} for r in finding.rows()]
+        if name not in told:
+            why = finding.answer.removeprefix("Not estimable: ").rstrip(".")
+            made.append(row(outcome=name, measure="factors", effect_label=why))
+            made.append(row(outcome=name, measure="htmt", model="closest", effect_label=why))
+        if closest := _closest(finding):
+            pair = f"{closest['outcome']}+{closest['term']}"
+            labels[pair] = " and ".join(finding.spoken("term", closest[end]) for end in ("outcome", "term"))
+            made.append(closest | {"outcome": name, "term": pair, "model": "closest"})
+    if not told:
+        lacking = [finding.answer.partition(" has no ")[2].rstrip(".") for finding in found.values()]
+        nothing = sampling.nothing(study, "factors", QUESTION, [text for text in lacking if text])
+        return dataclasses.replace(nothing, table=tidy(made, study.min_cell), labels=labels)
+    lines = {name: _counted_words(finding) for name, finding in told.items()}
+    whole = sampling.finding(
+        study,
+        made,
+        name=f"factors {'+'.join(found)}",
+        question=QUESTION,
+        estimand="factors behind the answers of each questionnaire",
+        method=next(iter(told.values())).method,
+        sample=" ".join(dict.fromkeys(finding.sample for finding in told.values())),
+        caveats=[caveat for finding in told.values() for caveat in finding.caveats],
+        answer=_opened("; ".join(f"{labels[name]}: {text}" for name, text in lines.items()) + "."),
+        title=_opened("; ".join(f"{labels[name]}: {text.partition(',')[0]}" for name, text in lines.items())),
+    )
+    return dataclasses.replace(whole, labels=dict(whole.labels) | labels)
+
+
+def _closest(finding: Finding) -> dict[str, Any] | None:
+    """The pair of scores that may be told apart least: the one whose interval reaches highest."""
+    pairs = [r for r in finding.rows(measure="htmt", model="crude") if r["estimate"] is not None]
+    return max(pairs, key=lambda r: (r["conf_high"] is not None, r["conf_high"] or r["estimate"]), default=None)
+
+
+def _counted_words(finding: Finding) -> str:
+    """How many factors the answers of a questionnaire hold, and whether its scores are told apart."""
+    parts, scores = [], {x for r in finding.rows(measure="htmt") for x in (r["outcome"], r["term"])}
+    for r in (r for r in finding.rows(measure="factors") if r["estimate"] is not None):
+        what = f"{len(scores)} scores" if scores else f"{len(finding.rows(measure='eigenvalue'))} single answers"
+        parts.append(f"{number(r['estimate'], 0)} factor{'s' * (r['estimate'] != 1)} behind {what}")
+    if closest := _closest(finding):
+        parts.append(f"largest HTMT {written(closest, n=False)}, {_apart(closest)}")
+    if not scores:
+        parts.append("of one answer each it cannot be told whether they are distinct")
+    return ", ".join(parts)
+
+
+def _opened(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _apart(pair: Mapping[str, Any]) -> str:
+    """Whether two scores are told apart at NOT_DISTINCT: by the whole interval, not by the estimate alone."""
+    low, high = pair["conf_low"] or pair["estimate"], pair["conf_high"] or pair["estimate"]
+    if high < NOT_DISTINCT:
+        return f"told apart at {NOT_DISTINCT}"
+    return f"not told apart at {NOT_DISTINCT}" if low > NOT_DISTINCT else f"perhaps not told apart at {NOT_DISTINCT}"
 
 
 def _words(asked: Answers) -> str:

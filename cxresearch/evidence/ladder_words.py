@@ -28,11 +28,11 @@ EQUAL = (
 )  # steps that compare like with like; within customer noise alone makes r small
 
 
-def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes) -> str:
+def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes, held: str) -> str:
     made = {record["measure"] for record in table}
     parts = [", ".join(name for measure, name in NAMES.items() if measure in made) + "."]
     if adjusters:
-        parts.append(f"Same usage and price: partial correlation given {', '.join(adjusters)}.")
+        parts.append(f"{_cap(held)}: partial correlation given {', '.join(adjusters)}.")
     if any(record["model"] == "reliable" for record in table):
         parts.append("Corrected for unreliability by Cronbach's alpha of the items, whose own error is counted.")
     if any(record["model"] == "all_customers" for record in table):
@@ -77,7 +77,7 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
     elif gone:
         text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
-        text += f"; {MODELS[last['model']]}: {written(last, n=False)}"
+        text += f"; {finding.spoken('model', last['model'])}: {written(last, n=False)}"
     title = f"{_cap(x)} and {y} {_goes(last or crude)}"
     if turned:
         title = f"{_cap(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"

@@ -110,7 +110,11 @@ def _answer(study: Study, finding: Finding) -> tuple[str, str]:
     low = [study.term(r["outcome"]).label for r in headline if r["estimate"] is not None and r["estimate"] < LOW]
     if low:
         text += f" Below {LOW} a score is too unreliable to compare groups by: {', '.join(low)}."
-    return text, "How reliably each score is measured"
+        return text, f"Too unreliable to compare groups by: {', '.join(low)}"
+    if not headline:
+        return text, "How each answer goes with its score"
+    least = min(r["estimate"] for r in told)
+    return text, f"Each score is measured with {measure[0].lower() + measure[1:]} of {number(least, 2)} or more"
 
 
 class _Score:

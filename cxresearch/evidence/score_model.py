@@ -33,28 +33,31 @@ ORDERED = "answers of few categories: not asked of them"
 
 def rows(asked: Answers, method: Sequence[str], by: str | None) -> list[dict[str, Any]]:
     """What `method` asks about the model of the scores, and whether the levels of `by` answer alike."""
-    wanted = "model" in method or "distinct" in method or by is not None
-    fitted = ORDERED if asked.ordered or not wanted else _declared(asked)
     made: list[dict[str, Any]] = []
     if "model" in method:
-        made += _ordered_model(asked) if asked.ordered else _model(asked, fitted)
-    made += _distinct(asked, fitted) if "distinct" in method else []
-    return made + (_invariance(asked, by, fitted) if by is not None else [])
+        made += _ordered_model(asked) if asked.ordered else _model(asked, _declared(asked))
+    made += _distinct(asked) if "distinct" in method else []
+    return made + (_invariance(asked, by) if by is not None else [])
+
+
+def _unmodelled(asked: Answers) -> str:
+    """Why the answers can have no model of their scores, if so."""
+    few = not asked.whole or len(asked.modelled) < 3
+    return ORDERED if asked.ordered else "a model needs a score of three answers, or two scores of two" if few else ""
 
 
 def _declared(asked: Answers) -> Fitted | str:
     """The model of the scores, or why there is none."""
-    scores, answers = len(asked.whole), len(asked.modelled)
-    if not scores or answers < 3:
-        return "a model needs a score of three answers, or two scores of two"
+    if why := _unmodelled(asked):
+        return why
     try:
         fit = _fitted(asked, asked.pattern)
     except np.linalg.LinAlgError:
         return "some answers add up to others"
     if not fit[0].converged:
         return NO_END
-    if why := fit[0].improper([asked.label(asked.items[i]) for i in asked.modelled]):
-        asked.caveats.append(Caveat("improper", IMPROPER.format("; ".join(why))))
+    if doubts := fit[0].improper([asked.label(asked.items[i]) for i in asked.modelled]):
+        asked.caveats.append(Caveat("improper", IMPROPER.format("; ".join(doubts))))
     return fit
 
 
@@ -78,7 +81,7 @@ def _model(asked: Answers, fitted: Fitted | str) -> list[dict[str, Any]]:
     if len(asked.whole) > 1:
         one, _, scaling = _fitted(asked, np.ones((len(asked.modelled), 1), dtype=bool))
         made += _indices(asked, one, "one_factor", scaling, apart) if one.converged else []
-    return made
+    return made + _composites(asked, fitted)
 
 
 def _parameters(
@@ -161,14 +164,19 @@ def _ordered_model(asked: Answers) -> list[dict[str, Any]]:
     return [*made, asked.row("fit_index", fit.residual, term="srmr", model="ordered")]
 
 
-def _distinct(asked: Answers, fitted: Fitted | str) -> list[dict[str, Any]]:
-    made, scores = [], list(asked.whole.items())
-    for (a, mine), (b, yours) in itertools.combinations(scores, 2):
+def _distinct(asked: Answers) -> list[dict[str, Any]]:
+    """The heterotrait-monotrait ratio of every two scores."""
+    made = []
+    for (a, mine), (b, yours) in itertools.combinations(asked.whole.items(), 2):
         for model in ("crude", "geometric"):
             ratio = asked.smooth(lambda r: consistency.htmt(r, mine, yours, geometric=model == "geometric"), "htmt")  # noqa: B023
             made.append(asked.row("htmt", ratio, outcome=a, term=b, model=model))
-    if isinstance(fitted, str):
-        return made
+    return made
+
+
+def _composites(asked: Answers, fitted: Fitted) -> list[dict[str, Any]]:
+    """Composite reliability and average variance extracted of each score, by its loadings in the model of all."""
+    made, scores = [], list(asked.whole.items())
     fit, covariance, _ = fitted
 
     def composite(theta: Array) -> Array:
@@ -190,7 +198,7 @@ def _distinct(asked: Answers, fitted: Fitted | str) -> list[dict[str, Any]]:
     return made
 
 
-def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str, Any]]:
+def _invariance(asked: Answers, by: str) -> list[dict[str, Any]]:
     """Whether the levels of a segment answer alike: the same loadings, then the same intercepts too."""
     table = asked.study.rows([*asked.items, by])
     levels = sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None)
@@ -202,14 +210,14 @@ def _invariance(asked: Answers, by: str, fitted: Fitted | str) -> list[dict[str,
         if s.n > max(len(items), asked.study.min_cell) and np.linalg.eigvalsh(own).min() > confirmatory.SINGULAR:
             samples.append(Sample(own, s.n, (s.mean - asked.spread.mean[asked.modelled]) / scale))
     nothing = {"outcome": ANSWERS, "term": by, "model": "configural"}
-    why = fitted if isinstance(fitted, str) else "fewer than two levels with enough customers whose answers vary"
-    if len(samples) < 2 or isinstance(fitted, str):
+    why = _unmodelled(asked)
+    if len(samples) < 2 or why:
         return [
             asked.row(
                 "fit_index",
                 inference.NOTHING,
                 **nothing,
-                effect_label=why,
+                effect_label=why or "fewer than two levels with enough customers whose answers vary",
             )
         ]
     apart = np.sum([model_fit.independence(s.covariance, s.n) for s in samples], axis=0)

@@ -1,8 +1,10 @@
-"""Column checks: columns that moved, that know who left, and schemes that one enters by staying."""
+"""Column checks: columns that lack values, that moved, that know who left, and schemes that one enters by staying."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -11,58 +13,181 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cxresearch.data.study import Study
-from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED
+from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED, KEYS
 from cxresearch.evidence import pitfalls
 from cxresearch.evidence.lab import stability
 from cxresearch.evidence.lights import Limits, Seen, light, percent
 from cxresearch.measures import number
 
 Array = NDArray[np.float64]
-MOST_ROWS = 60_000  # of the panel or of the answers that are looked at: whole customers, by the md5 of their id
+MOST_ROWS = 40_000  # of the panel or of the answers that are looked at: whole customers, by the md5 of their id
 MOST_LEVELS = 200  # of a category: one with more is a name, not a class
 CHANCE = 0.01  # that any of all columns passes the limit of drift where nothing moved
-DRIFT = {"psi": (0.10, 0.25), "ks": (0.10, 0.20)}  # look, stop: the custom of credit scoring; a shift of a quarter and of half a standard deviation
+DRIFT = {
+    "psi": (0.10, 0.25),
+    "ks": (0.10, 0.20),
+}  # look, stop: the custom of credit scoring; a shift of a quarter and of half a standard deviation
 TELLING, MOST_LEFT, LEAST = (0.9, 0.99), 0.9, 30  # area under the curve; share of leavers of a class; rows of a class
 RARER, SOME = 0.2, 0.02  # how much rarer among the newest tenth; how frequent among the others
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Panel rows or answers of the window as arrays, of a sample of customers where they are many.
+
+    `values` has a column (n,) for each term, NaN where null, categories as the number of their level; `now` says which
+    rows are of the report period; `of` is how many rows there are.
+    """
+
+    name: str
+    of: int
+    now: NDArray[np.bool_]
+    values: dict[str, Array]
+
+    @cached_property
+    def own(self) -> dict[str, NDArray[np.intp]]:
+        """The classes of each column of this table, but not of leaving."""
+        return {t: stability.classes(v) for t, v in self.values.items() if t != "churned" and BY_NAME[t].table == self.name}  # fmt: skip
+
+
+_LOOKED: WeakKeyDictionary[Study, list[Looked]] = WeakKeyDictionary()
+
+
+def looked_at(study: Study) -> list[Looked]:
+    """The panel and the answers of the window, fetched once for all checks."""
+    if study not in _LOOKED:
+        _LOOKED[study] = [_looked(study, name) for name in ("panel", "surveys") if name in study.tables]
+    return _LOOKED[study]
+
+
+def _looked(study: Study, name: str) -> Looked:
+    source = study.tables[name]
+    own = [t for t in source.values if t in study.terms and BY_NAME[t].kind != "time" and t != "kind"]
+    if name == "panel" or "panel" not in study.tables:
+        table = study.rows(own, only=study.periods)
+    else:
+        # only what the checks read of the panel: all of its columns would be joined a second time for nothing
+        shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
+        table = source.answered().select(*KEYS, *own)
+        table = table.filter(table.period.isin(list(study.periods)))
+        table = table.inner_join(
+            study.rows(shared or ["customer_id"]).select(*KEYS, *dict.fromkeys(shared)), list(KEYS)
+        )
+    of = int(table.count().to_pyarrow().as_py())
+    if of > MOST_ROWS:
+        table = table.filter(table.customer_id.hexdigest("md5")[0:4] < f"{int(65536 * MOST_ROWS / of):04x}")
+    terms = [c for c in table.columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]
+    terms = [c for c in terms if c in own or c not in source.values]
+    got = table.select("period", *terms).to_pyarrow()
+    now = np.asarray(pc.equal(got["period"], study.period).to_numpy(), dtype=bool)
+    values = {term: found for term in terms if (found := _numbers(got[term], BY_NAME[term].kind)) is not None}
+    return Looked(name, of, now, values)
+
+
+def _numbers(values: pa.ChunkedArray, kind: str) -> Array | None:
+    """A column as numbers; None for a category of too many levels."""
+    if kind == "category":
+        levels = sorted(level for level in pc.unique(values).to_pylist() if level is not None)
+        if len(levels) > MOST_LEVELS:
+            return None
+        values = pc.index_in(values, pa.array(levels, pa.string()))
+    return np.asarray(pc.cast(values, pa.float64()).to_numpy(), dtype=float)
+
+
+def _sample(found: list[Looked]) -> str:
+    return " ".join(f"{number(len(seen.now), 0)} of {number(seen.of, 0)} rows of {seen.name} are looked at." for seen in found)  # fmt: skip
+
+
+def loss(study: Study, limits: Limits) -> Seen:
+    """What each term's missing values cost the common questions."""
+    limit = percent(limits.max_missing)
+    seen = Seen(
+        f"share of the rows of a common question that a term lacks: look beyond {limit}, stop where fewer than half of the rows are left",
+        advice="Ask where the values went before the question is read: the rows that are left may be other customers.",
+        method=f"A row is lost where any term of the question lacks a value; {limit} is the most that is let pass.",
+        lacking=("surveys.satisfaction", "panel.churned"),
+        sample=_sample(looked_at(study)),
+    )  # fmt: skip
+    lead, worst = study.lead_quality, (0.0, "")
+    for pair in (("satisfaction", lead), ("churned", "satisfaction"), ("churned", lead)):
+        if not study.has(*pair):
+            continue
+        terms = list(dict.fromkeys([*pair, *study.controls]))
+        table = next((one for one in looked_at(study) if set(terms) <= set(one.values)), None)
+        if table is None:
+            continue
+        lack = {term: np.isnan(table.values[term]) for term in terms}
+        # whether customers left is not known yet in the report period, which is no loss
+        asked = ~lack["churned"] if "churned" in pair else table.now
+        lost = np.sum([lack[term][asked] for term in terms], axis=0)
+        n, what = int(asked.sum()), " with ".join(BY_NAME[term].label for term in pair)
+        if not n:
+            continue
+        for term in (term for term in terms if term != "churned"):
+            gone, alone = lack[term][asked].sum(), (lack[term][asked] & (lost == 1)).sum()
+            own = f"{BY_NAME[term].table}.{term}"
+            text = f"{own} is missing in {number(gone, 0)} of {number(n, 0)} rows of the question {what} ({percent(alone / n)} of its rows are lost by this alone)"
+            worst = max(worst, (gone / n, own))
+            seen.rate(
+                int(gone / n > limits.max_missing), text, int(gone), n, outcome=what, term=term, unit="of rows lack it"
+            )
+        gone, left = int((lost > 0).sum()), int((lost == 0).sum())
+        text = f"{number(left, 0)} of {number(n, 0)} rows are left for the question {what}"
+        seen.rate(2 * int(2 * left < n), text, gone, n, outcome=what, term="all of them", unit="of rows are lost")
+    silent = study.answering(only=(study.period,))
+    if silent is not None and seen.rows:
+        n, said = silent.aggregate(n=silent.count(), said=silent.answered.sum()).to_pyarrow().to_pylist()[0].values()
+        if n:
+            seen.sample += f" {number(n - said, 0)} of {number(n, 0)} who were invited in {study.period} did not answer: a loss by silence, which each score tells."
+            seen.rate(
+                0, "", int(n - said), n, outcome="surveys", term="answered_at", unit="of those invited are silent"
+            )
+    seen.fine = "the common questions lose no row to missing values"
+    if worst[0]:
+        seen.fine = f"the most that a common question loses by one term is {percent(worst[0])} ({worst[1]})"
+    return seen
 
 
 def drift(study: Study, limits: Limits) -> Seen:
     """How far each column of the report period lies from the months before it in the window."""
     test, (look, stop) = limits.drift_test, DRIFT[limits.drift_test]
     what = {"psi": "population stability index", "ks": "Kolmogorov-Smirnov distance"}[test]
+    how = {"psi": "of classes by tenths, and one for missing values", "ks": "of known values, or of the share that is missing"}  # fmt: skip
     seen = Seen(
         f"{what} of the period against the months before: look beyond {look:g}, stop beyond {stop:g}, where chance does not explain it",
         advice="Find out whether customers changed or how they are measured before the period is compared with earlier ones.",
-        method=f"{what[0].upper()}{what[1:]} of classes by tenths of the months before, a class for missing values.",
-        lacking=("panel.period",),
+        method=f"{what[0].upper()}{what[1:]} {how[test]}.",
+        lacking=("an earlier period in panel.period or surveys.period",),
+        sample=_sample(looked_at(study)),
     )  # fmt: skip
-    if test == "ks":
-        seen.method = "Kolmogorov-Smirnov distance of known values; categories in the order of their names."
-    found = [(name, term, now, values) for name, table, now in _looked_at(study, seen) if 0 < now.sum() < len(now)
-             for term, values in _columns(study, name, table)]  # fmt: skip
-    worst = (0.0, "")
-    for name, term, now, values in found:
-        here, before = values[now], values[~now]
-        known = ~np.isnan(here), ~np.isnan(before)
-        if not known[0].any() and not known[1].any():
-            continue
-        level = 1 - CHANCE / len(found)
-        if test == "psi" or not (known[0].any() and known[1].any()):
-            code = stability.classes(values, before)
-            counts = [np.bincount(code[rows], minlength=code.max() + 1) for rows in (now, ~now)]
-            value, chance = stability.stability_index(*counts), stability.index_by_chance(*counts, level)
-        else:
-            value = float(stats.ks_2samp(here[known[0]], before[known[1]], method="asymp").statistic)
-            chance = float(stats.kstwobign.ppf(level) * (1 / known[0].sum() + 1 / known[1].sum()) ** 0.5)
-        if test == "ks":
-            value = max(value, abs(float(known[0].mean() - known[1].mean())))
-        passed = light(value, DRIFT[test]) if value > chance else 0
-        text = f"{name}.{term} moved by {number(value, 2)} against {number(sum(~now), 0)} rows of the months before"
-        worst = max(worst, (value, f"{name}.{term}"))
-        seen.add(passed, text, outcome=name, term=term, measure=test, estimate=value, n=int(now.sum()))
-    seen.doubts.sort(key=lambda doubt: -float(doubt[1].partition(" moved by ")[2].partition(" ")[0]))
-    seen.fine = f"no column moved far; the largest {what} is {number(worst[0], 2)} ({worst[1]})"
+    found = [(one, term) for one in looked_at(study) if 0 < one.now.sum() < len(one.now) for term in one.own if term not in AFTER_LEAVING]  # fmt: skip
+    moved = []
+    for one, term in found:
+        value, chance = _distance(one, term, test, 1 - CHANCE / len(found))
+        moved.append((value, light(value, DRIFT[test]) if value > chance else 0, one, term))
+    for value, passed, one, term in sorted(moved, key=lambda entry: (-entry[1], -entry[0])):
+        text = f"{one.name}.{term} moved by {number(value, 2)} against the months before, {number(one.now.sum(), 0)} rows against {number((~one.now).sum(), 0)}"
+        seen.add(passed, text, outcome=one.name, term=term, measure=test, estimate=value, n=int(one.now.sum()))
+    if moved:
+        most = max(moved, key=lambda entry: entry[0])
+        seen.fine = f"no column moved far; the largest {what} is {number(most[0], 2)} ({most[2].name}.{most[3]})"
     return seen
+
+
+def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, float]:
+    """How far the period lies from the months before, and how far chance alone would carry it."""
+    if test == "psi":
+        code = one.own[term]
+        counts = [np.bincount(code[rows], minlength=code.max() + 1) for rows in (one.now, ~one.now)]
+        return stability.stability_index(*counts), stability.index_by_chance(*counts, level)
+    known = ~np.isnan(one.values[term])
+    here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
+    missing = abs(float(known[one.now].mean() - known[~one.now].mean()))
+    n = [rows.sum() for rows in (one.now, ~one.now)]
+    if len(here) and len(before):
+        n = [len(here), len(before)]
+        missing = max(missing, float(stats.ks_2samp(here, before, method="asymp").statistic))
+    return missing, float(stats.kstwobign.ppf(level)) * (1 / n[0] + 1 / n[1]) ** 0.5
 
 
 def leakage(study: Study, _: Limits) -> Seen:
@@ -72,28 +197,29 @@ def leakage(study: Study, _: Limits) -> Seen:
         advice="Ask when the column is written: what is known only once a customer leaves foretells nothing and must be left out of every model of leaving.",
         method="Area under the curve of classes by tenths, in the order of their shares of leavers; missing values are a class.",
         lacking=("panel.churned",),
+        sample=_sample(looked_at(study)),
     )  # fmt: skip
-    worst = (0.5, "")
-    for name, table, _now in _looked_at(study, seen) if study.has("churned") else ():
-        if "churned" not in table.column_names:
-            continue
-        left = _number(table["churned"])
+    told = []
+    for one in looked_at(study) if study.has("churned") else ():
+        left = one.values.get("churned", np.zeros(0))
         known = ~np.isnan(left)
-        for term, values in _columns(study, name, table):
-            if term in AFTER_LEAVING or not 0 < left[known].sum() < known.sum():
+        for term, code in one.own.items() if 0 < left[known].sum() < known.sum() else ():
+            if term in AFTER_LEAVING:
                 continue
-            code = stability.classes(values[known], values[known])
-            n, events = np.bincount(code).astype(float), np.bincount(code, left[known])
+            n, events = np.bincount(code[known]).astype(float), np.bincount(code[known], left[known])
             area, top = stability.area(events, n - events), np.where(n >= LEAST, events / np.maximum(n, 1), 0).max()
-            certain = top > MOST_LEFT > 0.5 > left[known].mean()
-            text = f"{name}.{term} foretells leaving with an area under the curve of {number(area, 2)}"
-            text += f", and in one of its classes {percent(top)} left" if certain else ""
-            worst = max(worst, (area, f"{name}.{term}"))
-            seen.add(max(light(area, TELLING), int(certain)), text, outcome=name, term=term, measure="auc", estimate=area,
-                     n=int(known.sum()), events=int(left[known].sum()))  # fmt: skip
+            certain = top >= MOST_LEFT > 0.5 > left[known].mean()
+            text = f"{one.name}.{term} foretells leaving with an area under the curve of {number(area, 2)}"
+            text += f"; of one of its classes {percent(top)} left" if certain else ""
+            told.append((area, max(light(area, TELLING), int(certain)), text, one.name, term, int(known.sum()), int(left[known].sum())))  # fmt: skip
+    for area, passed, text, name, term, n, events in sorted(told, key=lambda entry: (-entry[1], -entry[0])):
+        seen.add(passed, text, outcome=name, term=term, measure="auc", estimate=area, n=n, events=events)
     later = [f"{BY_NAME[t].table}.{t}" for t in AFTER_LEAVING[1:] if study.has(t)]
-    refused = f"; {', '.join(later)}, known only after leaving, no model takes" if later else ""
-    seen.fine = f"no column foretells leaving too well; the largest area under the curve is {number(worst[0], 2)} ({worst[1]}){refused}"
+    if told:
+        seen.fine = f"no column foretells leaving too well; the largest area under the curve is {number(max(told)[0], 2)} ({max(told)[3]}.{max(told)[4]})"
+        seen.fine += (
+            f"; what is known only after leaving is refused as a predictor ({', '.join(later)})" if later else ""
+        )
     return seen
 
 
@@ -103,56 +229,25 @@ def immortal(study: Study, _: Limits) -> Seen:
         f"share of members among the newest tenth of customers: look where it is less than {RARER:g} of the share of the others",
         advice="Compare members with others of the same tenure, or ask survive(…, landmark=…) of those still there.",
         method="Tenure in tenths; a scheme is a yes-or-no column of the panel.",
-        lacking=("panel.tenure_m", "panel.loyalty_scheme"),
+        lacking=study.missing("tenure_m", "loyalty_scheme"),
+        sample=_sample(looked_at(study)[:1]),
     )  # fmt: skip
-    for name, table, _now in _looked_at(study, seen):
-        schemes = [t for t in table.column_names if t in BY_NAME and BY_NAME[t].kind == "flag" and t not in AFTER_LEAVING]
-        if name != "panel" or "tenure_m" not in table.column_names:
+    for one in looked_at(study):
+        tenure = one.values.get("tenure_m", np.full(1, np.nan))
+        if one.name != "panel" or np.isnan(tenure).all():
             continue
-        tenure = _number(table["tenure_m"])
         newest = tenure <= np.nanquantile(tenure, 0.1)
-        for term in schemes:
-            member = _number(table[term])
-            new, old = member[newest & ~np.isnan(member)], member[(tenure > np.nanquantile(tenure, 0.1)) & ~np.isnan(member)]
-            if len(new) < LEAST or not old.mean() > SOME:
+        for term in (t for t in one.own if BY_NAME[t].kind == "flag" and t not in AFTER_LEAVING):
+            member, known = one.values[term], ~np.isnan(one.values[term] + tenure)
+            new, old = member[known & newest], member[known & ~newest]
+            if len(new) < LEAST or not len(old) or not old.mean() > SOME:
                 continue
-            earned = new.mean() < RARER * old.mean()
-            text = f"panel.{term} is held by {percent(new.mean())} of the newest tenth of customers against {percent(old.mean())} of the others"
-            seen.add(int(earned), text, outcome=name, term=term, measure="rate", unit="of the newest tenth", estimate=float(new.mean()), n=len(new), events=int(new.sum()))  # fmt: skip
+            earned = bool(new.mean() < RARER * old.mean())
+            text = f"panel.{term} is held by {percent(new.mean())} of {number(len(new), 0)} rows of the newest tenth of customers, by {percent(old.mean())} of the others"
+            seen.rate(
+                int(earned), text, int(new.sum()), len(new), outcome=one.name, term=term, unit="of the newest tenth"
+            )
             if earned and term in EARNED:
                 seen.caveats += pitfalls.of_terms(study, [term], leaving=True)
     seen.fine = "no plan or scheme is much rarer among the newest customers"
     return seen
-
-
-def _looked_at(study: Study, seen: Seen) -> Iterator[tuple[str, pa.Table, NDArray[np.bool_]]]:
-    """Panel rows and answers of the window, of a sample of customers where they are many, and which are of the period."""
-    for name, source in study.tables.items():
-        terms = [t for t in source.values if t in study.terms and BY_NAME[t].kind != "time"]
-        if name not in ("panel", "surveys") or not terms:
-            continue
-        more = [t for t in ("churned",) if name == "surveys" and study.has(t)]
-        table = study.rows([*terms, *more])
-        n = int(table.count().to_pyarrow().as_py())
-        if n > MOST_ROWS:
-            table = table.filter(table.customer_id.hexdigest("md5")[0:4] < f"{int(65536 * MOST_ROWS / n):04x}")
-        got = table.select("customer_id", "period", *(c for c in [*terms, *more] if c != "period")).order_by("customer_id", "period").to_pyarrow()
-        seen.sample += f"{number(got.num_rows, 0)} of {number(n, 0)} rows of {name} are looked at. " if n else ""
-        yield name, got, pc.equal(got["period"], study.period).to_numpy(zero_copy_only=False)
-
-
-def _columns(study: Study, name: str, table: pa.Table) -> Iterator[tuple[str, Array]]:
-    """The columns of a table as numbers, NaN where null; categories as the number of their level, in order of names."""
-    for term in study.tables[name].values:
-        if term not in table.column_names or BY_NAME[term].kind in ("id", "time") or term == "churned":
-            continue
-        if BY_NAME[term].kind != "category":
-            yield term, _number(table[term])
-            continue
-        levels = sorted(level for level in pc.unique(table[term]).to_pylist() if level is not None)
-        if len(levels) <= MOST_LEVELS:
-            yield term, _number(pc.index_in(table[term], pa.array(levels, pa.string())))
-
-
-def _number(values: pa.ChunkedArray) -> Array:
-    return np.asarray(pc.cast(values, pa.float64()).to_numpy(), dtype=float)

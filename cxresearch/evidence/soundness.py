@@ -16,7 +16,7 @@ MOST_TOLD = 3  # doubts that an answer spells out
 CHECKS: MappingProxyType[str, tuple[str, Callable[[Study, Limits], Seen]]] = MappingProxyType(
     {
         "coverage": ("Are the rows and answers of the period all here?", table_checks.coverage),
-        "loss": ("What do missing values cost the common questions?", table_checks.loss),
+        "loss": ("What do missing values cost the common questions?", column_checks.loss),
         "drift": ("Did a column move away from the months before?", column_checks.drift),
         "keys": ("Does each row stand once, and for somebody?", table_checks.keys),
         "arrivals": ("Do answers and events arrive in time?", table_checks.arrivals),
@@ -75,5 +75,3 @@ def inspect_data(
         title=f"{check.capitalize()}, {light}: {told.partition('; ')[0]}",
         caveats=[*seen.caveats, *([Caveat(f"data-{check}", f"{seen.advice}")] if doubts else [])],
     )
-
-

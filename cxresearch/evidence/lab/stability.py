@@ -16,12 +16,12 @@ Array = NDArray[np.float64]
 CLASSES = 10
 
 
-def classes(values: Array, like: Array) -> NDArray[np.intp]:
-    """The class of each value (n,): tenths of `like`, fewer where values tie; the last class holds what lacks (NaN)."""
-    known = like[~np.isnan(like)]
-    edges = np.unique(np.quantile(known, np.arange(1, CLASSES) / CLASSES)) if len(known) else np.zeros(0)
-    if len(edges) and len(distinct := np.unique(known[:20_000])) <= CLASSES:
-        edges = distinct[1:]  # few values: one class each
+def classes(values: Array) -> NDArray[np.intp]:
+    """The class of each value (n,): by tenths, or one for each value where they are few; the last holds what lacks (NaN)."""
+    known = np.sort(values[~np.isnan(values)])
+    edges = known[np.flatnonzero(np.diff(known)) + 1]
+    if len(edges) >= CLASSES:
+        edges = np.unique(known[len(known) * np.arange(1, CLASSES) // CLASSES])
     return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
 
 

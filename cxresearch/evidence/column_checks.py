@@ -64,16 +64,16 @@ def _looked(study: Study, name: str) -> Looked:
     source = study.tables[name]
     own = [t for t in source.values if t in study.terms and BY_NAME[t].kind != "time" and t != "kind"]
     if name == "panel" or "panel" not in study.tables:
-        table = study.rows(own, only=study.periods)
+        table = study.rows(own)
+        of = int(table.count().to_pyarrow().as_py())
     else:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
-        table = source.answered().select(*KEYS, *own)
+        table = source.answered([*KEYS, *own]).select(*KEYS, *own)
         table = table.filter(table.period.isin(list(study.periods)))
-        table = table.inner_join(
-            study.rows(shared or ["customer_id"]).select(*KEYS, *dict.fromkeys(shared)), list(KEYS)
-        )
-    of = int(table.count().to_pyarrow().as_py())
+        keys = source.answered(list(KEYS))
+        of = int(keys.filter(keys.period.isin(list(study.periods))).count().to_pyarrow().as_py())
+        table = table.inner_join(study.rows(shared or ["customer_id"]).select(*KEYS, *shared), list(KEYS))
     if of > MOST_ROWS:
         table = table.filter(table.customer_id.hexdigest("md5")[0:4] < f"{int(65536 * MOST_ROWS / of):04x}")
     terms = [c for c in table.columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]

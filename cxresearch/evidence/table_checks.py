@@ -31,7 +31,7 @@ def coverage(study: Study, _: Limits) -> Seen:
     parts = [study.tables[name].select(["period"]).mutate(name=ibis.literal(name)) for name in found]
     if study.knows_silent:
         found["surveys.answered_at"] = dict.fromkeys(study.periods, 0)
-        parts.append(study.tables["surveys"].answered().select("period", name=ibis.literal("surveys.answered_at")))
+        parts.append(study.tables["surveys"].answered(["period"]).select("period", name=ibis.literal("surveys.answered_at")))
     months = ibis.union(*parts) if len(parts) > 1 else parts[0]
     months = months.filter(months.period.isin(list(study.periods)))
     for entry in months.group_by("name", "period").aggregate(n=months.count()).to_pyarrow().to_pylist():

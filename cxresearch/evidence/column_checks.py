@@ -157,7 +157,7 @@ def drift(study: Study, limits: Limits) -> Seen:
         f"{what} of the period against the months before: look beyond {look:g}, stop beyond {stop:g}, where chance does not explain it",
         advice="Find out whether customers changed or how they are measured before the period is compared with earlier ones.",
         method=f"{what[0].upper()}{what[1:]} {how[test]}.",
-        lacking=("an earlier period in panel.period or surveys.period",),
+        lacking=("panel.period of an earlier month",),
         sample=_sample(looked_at(study)),
     )  # fmt: skip
     found = [(one, term) for one in looked_at(study) if 0 < one.now.sum() < len(one.now) for term in one.own if term not in AFTER_LEAVING]  # fmt: skip
@@ -178,8 +178,8 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
     """How far the period lies from the months before, and how far chance alone would carry it."""
     if test == "psi":
         code = one.own[term]
-        counts = [np.bincount(code[rows], minlength=code.max() + 1) for rows in (one.now, ~one.now)]
-        return stability.stability_index(*counts), stability.index_by_chance(*counts, level)
+        now, earlier = (np.bincount(code[rows], minlength=code.max() + 1) for rows in (one.now, ~one.now))
+        return stability.stability_index(now, earlier), stability.index_by_chance(now, earlier, level)
     known = ~np.isnan(one.values[term])
     here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
     missing = abs(float(known[one.now].mean() - known[~one.now].mean()))
@@ -193,7 +193,7 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
 def leakage(study: Study, _: Limits) -> Seen:
     """How well each column by itself foretells leaving: one that does so nearly without error was written down after it."""
     seen = Seen(
-        f"area under the curve of a column by itself: look beyond {TELLING[0]:g} or where a class of {LEAST} rows or more has {percent(MOST_LEFT)} leavers, stop beyond {TELLING[1]:g}",
+        f"area under the curve of a column by itself: look beyond {TELLING[0]:g} or where a class of {LEAST} rows or more has {percent(MOST_LEFT)} leavers, stop beyond {TELLING[1]:g} or where classes of leavers alone hold most of them",
         advice="Ask when the column is written: what is known only once a customer leaves foretells nothing and must be left out of every model of leaving.",
         method="Area under the curve of classes by tenths, in the order of their shares of leavers; missing values are a class.",
         lacking=("panel.churned",),
@@ -208,10 +208,12 @@ def leakage(study: Study, _: Limits) -> Seen:
                 continue
             n, events = np.bincount(code[known]).astype(float), np.bincount(code[known], left[known])
             area, top = stability.area(events, n - events), np.where(n >= LEAST, events / np.maximum(n, 1), 0).max()
-            certain = top >= MOST_LEFT > 0.5 > left[known].mean()
+            certain = int(top >= MOST_LEFT > 0.5 > left[known].mean())
+            if certain and events[events >= TELLING[1] * n].sum() > left[known].sum() / 2:
+                certain = 2  # most leavers are in classes that nobody of stayed in
             text = f"{one.name}.{term} foretells leaving with an area under the curve of {number(area, 2)}"
             text += f"; of one of its classes {percent(top)} left" if certain else ""
-            told.append((area, max(light(area, TELLING), int(certain)), text, one.name, term, int(known.sum()), int(left[known].sum())))  # fmt: skip
+            told.append((area, max(light(area, TELLING), certain), text, one.name, term, int(known.sum()), int(left[known].sum())))  # fmt: skip
     for area, passed, text, name, term, n, events in sorted(told, key=lambda entry: (-entry[1], -entry[0])):
         seen.add(passed, text, outcome=name, term=term, measure="auc", estimate=area, n=n, events=events)
     later = [f"{BY_NAME[t].table}.{t}" for t in AFTER_LEAVING[1:] if study.has(t)]

@@ -63,6 +63,7 @@ def inspect_data(
     light = LIGHTS[doubts[0][0]] if doubts else LIGHTS[0]
     told = "; ".join(text for _, text in doubts[:MOST_TOLD]) or seen.fine
     more = f"; the like {len(doubts) - MOST_TOLD} times more" if len(doubts) > MOST_TOLD else ""
+    care = "What rests on this is to be read with care; the end of the chapter names the chapters."
     return sampling.finding(
         study,
         sorted(seen.rows, key=lambda r: -LIGHTS.index(r["effect_label"]) if r["effect_label"] in LIGHTS else 0),
@@ -72,6 +73,6 @@ def inspect_data(
         method=seen.method,
         sample=seen.sample,
         answer=f"{light.capitalize()}: {told}{more}. {seen.advice if doubts else ''}".strip(),
-        title=f"{check.capitalize()}, {light}: {told.partition('; ')[0]}",
-        caveats=[*seen.caveats, *([Caveat(f"data-{check}", f"{seen.advice}")] if doubts else [])],
+        title=f"{light.capitalize()}: {told.partition('; ')[0]}",
+        caveats=[*seen.caveats, *([Caveat(f"data-{light}", care)] if doubts else [])],
     )

@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 
+from cxresearch.data import checks
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 from cxresearch.evidence import sampling
@@ -31,7 +32,9 @@ def coverage(study: Study, _: Limits) -> Seen:
     parts = [study.tables[name].select(["period"]).mutate(name=ibis.literal(name)) for name in found]
     if study.knows_silent:
         found["surveys.answered_at"] = dict.fromkeys(study.periods, 0)
-        parts.append(study.tables["surveys"].answered(["period"]).select("period", name=ibis.literal("surveys.answered_at")))
+        parts.append(
+            study.tables["surveys"].answered(["period"]).select("period", name=ibis.literal("surveys.answered_at"))
+        )
     months = ibis.union(*parts) if len(parts) > 1 else parts[0]
     months = months.filter(months.period.isin(list(study.periods)))
     for entry in months.group_by("name", "period").aggregate(n=months.count()).to_pyarrow().to_pylist():
@@ -48,7 +51,7 @@ def coverage(study: Study, _: Limits) -> Seen:
             given = {"estimate": n, "n": n} if n else {}
             seen.add(_of_month(n, usual, rest, period == study.period), text, outcome=name.partition(".")[0],
                      term=name.partition(".")[2] or None, group=f"period={period}", measure="count", unit="rows", **given)  # fmt: skip
-    seen.fine = f"no table is short of rows in {study.period} (against the usual month: {'; '.join(told)})"
+    seen.fine = f"no table is short of rows in {study.period}; now against the usual month: {', '.join(told)}"
     if not told:
         seen.fine = f"{study.period} is the only month, so its rows have nothing to be compared with"
     return seen
@@ -67,7 +70,8 @@ def _events(study: Study) -> ir.Table | None:
     """Every panel row, answer and event of the window: table, customer, month, and when it happened (its month if no more is known)."""
     parts = []
     for name, source in study.tables.items():
-        when = "period" if name == "panel" else ARRIVES.get(name, "")
+        when = ARRIVES.get(name, "period")
+        when = when if when in source.values else "period"
         if {*KEYS, when} <= set(source.values) and source.identified:
             table = source.select(list(dict.fromkeys([*KEYS, when])))
             # the silent and the unfinished have no moment
@@ -82,7 +86,7 @@ def keys(study: Study, _: Limits) -> Seen:
         f"share of rows: repeated, look beyond {percent(REPEATED[0])}, stop beyond {percent(REPEATED[1])}; without a panel row, look beyond {percent(STRANGERS[0])}, stop beyond {percent(STRANGERS[1])}",
         advice="Keep one row of each, and write ids in one way: repeated rows count twice, and rows of nobody are left out of every question.",
         method="Rows of the window, all segments. Repeated: same customer and month in the panel, else same customer and moment.",
-        lacking=("panel.customer_id",),
+        lacking=(f"{next(iter(study.tables))}.customer_id",),
     )  # fmt: skip
     table = _events(study)
     if table is None:
@@ -120,7 +124,7 @@ def arrivals(study: Study, limits: Limits) -> Seen:
     table = _events(study)
     if table is None:
         return seen
-    table = table.filter(table.name != "panel")
+    table = table.filter(table["at"] != table.period)  # a month is no moment
     start, at = table.period.concat("-01").try_cast("timestamp"), table["at"].try_cast("timestamp")
     end = start + ibis.interval(months=1)
     kinds = {
@@ -145,11 +149,14 @@ def codes(study: Study, _: Limits) -> Seen:
     """Values that no answer can have, which every question takes as missing: most often codes for no answer."""
     seen = Seen(
         f"share of known values outside the range of their term: look at any, stop beyond {percent(CODED[1])}",
-        advice="If they are codes for no answer, declare them in the mapping, as missing = […]; else mend the column. Until then they are taken as missing.",
+        advice="Declare codes for no answer in the mapping, else mend the column. Until then they are taken as missing.",
         method="All rows of each table, against the range of its terms or the scale of the mapping.",
         lacking=("panel.period",),
     )  # fmt: skip
     for name, source in study.tables.items():
+        if source.outside:
+            listed = checks.listed(sorted({value for one in source.outside for value in one.examples}))
+            seen.advice = f"If they are codes for no answer, declare them in the mapping, as missing = [{listed}]; else mend the column. Until then they are taken as missing."
         for found in source.outside:
             text = f"{name}.{found.ranged.term}: {found.text}"
             seen.rate(light(found.count / found.known, CODED), text, found.count, found.known, outcome=name, term=found.ranged.term, unit="of values outside")  # fmt: skip

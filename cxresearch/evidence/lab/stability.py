@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.integer] | Array
 CLASSES = 10
 
 
@@ -25,13 +26,13 @@ def classes(values: Array) -> NDArray[np.intp]:
     return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
 
 
-def stability_index(now: Array, before: Array) -> float:
+def stability_index(now: Counts, before: Counts) -> float:
     """The population stability index of counts by class (k,): half an observation is added to each class."""
     p, q = ((counts + 0.5) / (counts + 0.5).sum() for counts in (now, before))
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def index_by_chance(now: Array, before: Array, level: float) -> float:
+def index_by_chance(now: Counts, before: Counts, level: float) -> float:
     """The index that is passed with probability 1 - level where nothing moved."""
     used = int(((now > 0) | (before > 0)).sum())
     if used < 2 or not now.sum() or not before.sum():
@@ -39,7 +40,7 @@ def index_by_chance(now: Array, before: Array, level: float) -> float:
     return float(stats.chi2.ppf(level, used - 1) * (1 / now.sum() + 1 / before.sum()))
 
 
-def area(events: Array, others: Array) -> float:
+def area(events: Counts, others: Counts) -> float:
     """The area under the curve of classes (k,), sorted by their share of events: .5 foretells nothing, 1 everything."""
     order = np.argsort(events / np.maximum(events + others, 1))
     e, o = events[order], others[order]

@@ -36,11 +36,12 @@ class Looked:
     """Panel rows or answers of the window as arrays, of a sample of customers where they are many.
 
     `values` has a column (n,) for each term, NaN where null, categories as the number of their level; `now` says which
-    rows are of the report period; `of` is how many rows there are.
+    rows are of the report period; `of` is how many rows there are, `clusters` of how many clusters.
     """
 
     name: str
     of: int
+    clusters: int
     now: NDArray[np.bool_]
     values: dict[str, Array]
 
@@ -69,6 +70,7 @@ def _looked(study: Study, name: str) -> Looked:
     else:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
+        shared += [c for c in (study.cluster(),) if c not in (*own, *shared, *KEYS)]
         table = source.answered([*KEYS, *own]).select(*KEYS, *own)
         table = table.filter(table.period.isin(list(study.periods)))
         keys = source.answered(list(KEYS))
@@ -78,10 +80,11 @@ def _looked(study: Study, name: str) -> Looked:
         table = table.filter(table.customer_id.hexdigest("md5")[0:4] < f"{int(65536 * MOST_ROWS / of):04x}")
     terms = [c for c in table.columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]
     terms = [c for c in terms if c in own or c not in source.values]
-    got = table.select("period", *terms).to_pyarrow()
+    cluster = study.cluster(table.columns)
+    got = table.select(*dict.fromkeys(["period", cluster, *terms])).to_pyarrow()
     now = np.asarray(pc.equal(got["period"], study.period).to_numpy(), dtype=bool)
     values = {term: found for term in terms if (found := _numbers(got[term], BY_NAME[term].kind)) is not None}
-    return Looked(name, of, now, values)
+    return Looked(name, of, pc.count_distinct(got[cluster]).as_py(), now, values)
 
 
 def _numbers(values: pa.ChunkedArray, kind: str) -> Array | None:
@@ -175,19 +178,25 @@ def drift(study: Study, limits: Limits) -> Seen:
 
 
 def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, float]:
-    """How far the period lies from the months before, and how far chance alone would carry it."""
-    if test == "psi":
-        code = one.own[term]
-        now, earlier = (np.bincount(code[rows], minlength=code.max() + 1) for rows in (one.now, ~one.now))
-        return stability.stability_index(now, earlier), stability.index_by_chance(now, earlier, level)
+    """How far the period lies from the months before, and how far chance alone would carry it.
+
+    What neighbours share is as many observations as there are clusters in a month, not as there are customers.
+    """
     known = ~np.isnan(one.values[term])
     here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
-    missing = abs(float(known[one.now].mean() - known[~one.now].mean()))
-    n = [rows.sum() for rows in (one.now, ~one.now)]
+    n = np.array([one.now.sum(), (~one.now).sum()])
+    if BY_NAME[term].shared != "customer":
+        n = np.minimum(n, [one.clusters, one.clusters * n[1] / n[0]])
+    if test == "psi":
+        now, earlier = (
+            np.bincount(one.own[term][rows], minlength=one.own[term].max() + 1) for rows in (one.now, ~one.now)
+        )
+        return stability.stability_index(now, earlier), stability.index_by_chance(now, earlier, n, level)
+    moved = abs(float(known[one.now].mean() - known[~one.now].mean()))
     if len(here) and len(before):
-        n = [len(here), len(before)]
-        missing = max(missing, float(stats.ks_2samp(here, before, method="asymp").statistic))
-    return missing, float(stats.kstwobign.ppf(level)) * (1 / n[0] + 1 / n[1]) ** 0.5
+        n = n * [len(here) / one.now.sum(), len(before) / (~one.now).sum()]
+        moved = max(moved, float(stats.ks_2samp(here, before, method="asymp").statistic))
+    return moved, float(stats.kstwobign.ppf(level) * (1 / n).sum() ** 0.5)
 
 
 def leakage(study: Study, _: Limits) -> Seen:
@@ -214,8 +223,8 @@ def leakage(study: Study, _: Limits) -> Seen:
             text = f"{one.name}.{term} foretells leaving with an area under the curve of {number(area, 2)}"
             text += f"; of one of its classes {percent(top)} left" if certain else ""
             told.append((area, max(light(area, TELLING), certain), text, one.name, term, int(known.sum()), int(left[known].sum())))  # fmt: skip
-    for area, passed, text, name, term, n, events in sorted(told, key=lambda entry: (-entry[1], -entry[0])):
-        seen.add(passed, text, outcome=name, term=term, measure="auc", estimate=area, n=n, events=events)
+    for area, passed, text, name, term, rows, leavers in sorted(told, key=lambda entry: (-entry[1], -entry[0])):
+        seen.add(passed, text, outcome=name, term=term, measure="auc", estimate=area, n=rows, events=leavers)
     later = [f"{BY_NAME[t].table}.{t}" for t in AFTER_LEAVING[1:] if study.has(t)]
     if told:
         seen.fine = f"no column foretells leaving too well; the largest area under the curve is {number(max(told)[0], 2)} ({max(told)[3]}.{max(told)[4]})"

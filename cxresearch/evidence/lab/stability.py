@@ -32,12 +32,10 @@ def stability_index(now: Counts, before: Counts) -> float:
     return float(((p - q) * np.log(p / q)).sum())
 
 
-def index_by_chance(now: Counts, before: Counts, level: float) -> float:
-    """The index that is passed with probability 1 - level where nothing moved."""
+def index_by_chance(now: Counts, before: Counts, n: Counts, level: float) -> float:
+    """The index that is passed with probability 1 - level where nothing moved; n (2,) observations stand behind the counts."""
     used = int(((now > 0) | (before > 0)).sum())
-    if used < 2 or not now.sum() or not before.sum():
-        return 0.0
-    return float(stats.chi2.ppf(level, used - 1) * (1 / now.sum() + 1 / before.sum()))
+    return float(stats.chi2.ppf(level, used - 1) * (1 / n).sum()) if used > 1 else 0.0
 
 
 def area(events: Counts, others: Counts) -> float:

@@ -126,7 +126,7 @@ FAULTS = [
     (half_a_month, "coverage", "Stop", "interactions has"),
     (no_month, "coverage", "Look", "orders has 0 rows in 2026-05"),
     (empty_column, "loss", "Look", "panel.list_price is missing in"),
-    (other_unit, "drift", "Stop", "panel.usage_data_gb moved by"),
+    (other_unit, "drift", "Stop", "panel.usage_data_gb shifted by"),
     (repeated, "keys", "Stop|Look", "300 of"),
     (sent_twice, "keys", "Look", "interactions.started_at of another row"),
     (nobodys, "keys", "Look", "tickets.customer_id without a panel row"),

@@ -169,11 +169,11 @@ def drift(study: Study, limits: Limits) -> Seen:
         value, chance = _distance(one, term, test, 1 - CHANCE / len(found))
         moved.append((value, light(value, DRIFT[test]) if value > chance else 0, one, term))
     for value, passed, one, term in sorted(moved, key=lambda entry: (-entry[1], -entry[0])):
-        text = f"{one.name}.{term} moved by {number(value, 2)} against the months before, {number(one.now.sum(), 0)} rows against {number((~one.now).sum(), 0)}"
+        text = f"{one.name}.{term} shifted by {number(value, 2)} against the months before, {number(one.now.sum(), 0)} rows against {number((~one.now).sum(), 0)}"
         seen.add(passed, text, outcome=one.name, term=term, measure=test, estimate=value, n=int(one.now.sum()))
     if moved:
         most = max(moved, key=lambda entry: entry[0])
-        seen.fine = f"no column moved far; the largest {what} is {number(most[0], 2)} ({most[2].name}.{most[3]})"
+        seen.fine = f"no column shifted far; the largest {what} is {number(most[0], 2)} ({most[2].name}.{most[3]})"
     return seen
 
 

@@ -1,8 +1,7 @@
 """Stability: how far a distribution moved between two samples, and how well classes of a column tell two groups apart.
 
 By hand: sums over at most a dozen classes; the Kolmogorov-Smirnov distance is SciPy's.
-Witness: the index is the sum of two Kullback-Leibler divergences of scipy.stats.entropy; the area is that of
-    scipy.stats.mannwhitneyu; what chance gives is Yurdakul and Naranjo (2020), scaled chi².
+Witness: scipy.stats.entropy both ways, scipy.stats.mannwhitneyu, and draws for what chance gives (Yurdakul and Naranjo 2020).
 Delete when: a package that is here anyway computes a population stability index with what chance alone gives.
 """
 

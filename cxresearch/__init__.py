@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cxresearch.evidence.models import fit as fit
     from cxresearch.evidence.path_models import paths as paths
     from cxresearch.evidence.scores import score as score
+    from cxresearch.evidence.soundness import inspect_data as inspect_data
     from cxresearch.evidence.survival import survive as survive
     from cxresearch.finding import Finding as Finding
     from cxresearch.report.closing import outlook as outlook
@@ -48,6 +49,7 @@ _HOMES = {
     "factors": "cxresearch.evidence.dimensions",
     "fit": "cxresearch.evidence.models",
     "foretell_churn": "cxresearch.evidence.foresight",
+    "inspect_data": "cxresearch.evidence.soundness",
     "judge": "cxresearch.claims",
     "leavers_by_level": "cxresearch.evidence.leavers",
     "mediate": "cxresearch.evidence.mediation",

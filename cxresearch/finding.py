@@ -21,6 +21,7 @@ from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMN
 
 FINDING_MIME = "application/vnd.cxresearch.finding+json"
 Design = Literal["descriptive", "associational", "adjusted", "quasi-experimental", "experimental"]
+LIGHTS = ("sound", "look", "stop")  # of a check whether data can be trusted
 DESIGNS: tuple[Design, ...] = (
     "descriptive",
     "associational",

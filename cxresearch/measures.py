@@ -102,6 +102,9 @@ MEASURES: dict[str, Measure] = {
         Measure("effect_size", "standardised difference", 2),
         Measure("eta2", "share of variance between levels", 3),
         Measure("cramers_v", "Cramér's V", 2),
+        Measure("count", "number", 0),
+        Measure("psi", "population stability index", 2),
+        Measure("ks", "Kolmogorov-Smirnov distance", 2),
         Measure("design_effect", "design effect of weights", 2),
     )
 }

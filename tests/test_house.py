@@ -66,6 +66,11 @@ SAME_QUESTION = {
     ("dimensions", "questionnaire"),
     ("dimensions", "score_model"),
     ("score_model", "questionnaire"),
+    ("soundness", "lights"),
+    ("soundness", "table_checks"),
+    ("soundness", "column_checks"),
+    ("table_checks", "lights"),
+    ("column_checks", "lights"),
     ("scores", "levels"),
     ("scores", "nonresponse"),
     ("importance", "weakest"),
@@ -142,7 +147,7 @@ def test_only_the_engine_knows_the_database():
 def test_the_public_surface_stays_small():
     """A little over twenty names, each of which leads somewhere and is known to type checkers."""
     names = [name for name in cx.__all__ if name != "__version__"]
-    assert len(names) <= 24
+    assert len(names) <= 25
     assert all(getattr(cx, name) is not None for name in names)
     told = {
         alias.asname

@@ -44,9 +44,10 @@ class Source:
         """The table with exactly these terms as columns."""
         return self.table.select(**{name: self.values[name] for name in columns})
 
-    def answered(self) -> ir.Table:
-        """Of a table of surveys: the relationship surveys that were answered, with all terms."""
-        table = self.select(list(self.values))
+    def answered(self, columns: Sequence[str] | None = None) -> ir.Table:
+        """Of a table of surveys: the relationship surveys that were answered, with all terms or those that are named."""
+        needed = [c for c in ("answered_at", "kind") if c in self.values]
+        table = self.select(list(self.values if columns is None else dict.fromkeys([*columns, *needed])))
         if "answered_at" in table.columns:
             table = table.filter(table.answered_at.notnull())
         return table.filter(table.kind == "relationship") if "kind" in table.columns else table

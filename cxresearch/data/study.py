@@ -84,6 +84,11 @@ class Study:
     # -- what there is
 
     @property
+    def tables(self) -> MappingType[str, Source]:
+        """Every table as it was mapped, of all months and segments: for looking at the data, not for answers."""
+        return {**self._sources, **self._events}
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """Every term that the study has, panel first, without ids and single items."""
         names = [name for source in self._sources.values() for name in source.values]

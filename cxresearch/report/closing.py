@@ -1,9 +1,14 @@
-"""Outlook: how a chapter ends, with what its verdicts bear on and what would turn them."""
+"""Outlook: how a chapter ends, with what its verdicts and checks bear on and what would turn them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from cxresearch.claims import WORDS, Verdict
-from cxresearch.policy import register
+from cxresearch.data.terms import BY_NAME, TABLES
+from cxresearch.finding import LIGHTS, Finding
+from cxresearch.policy import Claim, register
 from cxresearch.report.shown import Shown, notice
 
 TITLE = "What this would change, and what would change our mind"
@@ -15,11 +20,12 @@ BEARING = {
 }
 
 
-def outlook(*verdicts: Verdict) -> Shown:
-    """What each verdict bears on, and at which margin or with which data it would be another.
+def outlook(*ends: Verdict | Finding) -> Shown:
+    """What each verdict or check of the data bears on, and at which margin or with which data it would be another.
 
-    One sentence pair for each judged part; parts that cannot be judged say what they lack. Without
-    verdicts the chapter says that no claim rests on it.
+    One sentence pair for each judged part; parts that cannot be judged say what they lack. A check (`inspect_data`)
+    says which chapters are to be read with care, by the columns that their claims need. Without either the chapter
+    says that no claim rests on it.
 
     Example:
     >>> ladder = cx.relate(study, of="satisfaction", among="retainability", steps=["adjusted"])
@@ -28,10 +34,39 @@ def outlook(*verdicts: Verdict) -> Shown:
     What this would change, and what would change our mind
     S1.1, service quality with satisfaction, at the same usage and price: ...
     """
-    items = [
-        f"{verdict.claim}, {verdict.label[0].lower() + verdict.label[1:]}: {_told(verdict)}" for verdict in verdicts
-    ]
+    items = [_checked(end) if isinstance(end, Finding) else _judged(end) for end in ends]
     return notice(TITLE, items or ["No claim of the register rests on this chapter."], "info")
+
+
+def _judged(verdict: Verdict) -> str:
+    return f"{verdict.claim}, {verdict.label[0].lower() + verdict.label[1:]}: {_told(verdict)}"
+
+
+def _checked(finding: Finding) -> str:
+    """What a check says, which chapters that touches, and the rule under which it would say something else."""
+    if not finding.estimable:
+        return f"{finding.question} {finding.answer} Nothing is known of it, so no chapter is safer for it."
+    doubted = [record for record in finding.rows() if record["effect_label"] in LIGHTS]
+    if not doubted:
+        return f"{finding.title}. No chapter needs more care for it. What would change that: {finding.estimand}."
+    claims = [claim for claim in register().values() if any(_touches(record, claim) for record in doubted)]
+    chapters: dict[str, list[str]] = {}
+    for claim in claims:
+        chapters.setdefault(claim.notebook.replace("_", " "), []).append(claim.id)
+    named = ", ".join(f"“{name}” ({', '.join(ids)})" for name, ids in chapters.items())
+    care = (
+        f"Read with care: {named}." if named else "No claim of the register needs these columns; other questions may."
+    )
+    return f"{finding.title}. {care} What would change that: {finding.estimand}."
+
+
+def _touches(record: Mapping[str, Any], claim: Claim) -> bool:
+    """Whether a claim needs the column of a doubted row, or any column of its table where the whole row is in doubt."""
+    term, table = record["term"], record["outcome"]
+    needs = {need for part in claim.parts for need in part.needs}
+    if term in BY_NAME and BY_NAME[term].kind not in ("id", "time"):
+        return f"{table if table in TABLES else BY_NAME[term].table}.{term}" in needs
+    return any(need.partition(".")[0] == table or table not in TABLES for need in needs)
 
 
 def _told(verdict: Verdict) -> str:

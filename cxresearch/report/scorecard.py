@@ -188,7 +188,8 @@ HEADLINES = (
     ("Leavers a month", "per 1,000 customers", {"finding": "churn_rate", "measure": "per_1000"}, 1, 1.0),
     ("Answered the survey", "% of those invited", {"outcome": "response", "measure": "rate"}, 1, 100.0),
 )
-CAUTIONS = {  # the gravest first: page one has room for a few
+CAUTIONS = {
+    "data-stop": "A check of the period's data says stop: read first whether the data can be trusted.",  # the gravest first: page one has room for a few
     "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
     "leakage": "A term foretells leaving too well: it may have been known only after customers left.",
     "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",

@@ -1,0 +1,235 @@
+"""Soundness: each check of a period's data is silent on a sound operator and fires on its own fault, naming where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import cxresearch as cx
+from cxresearch.errors import GateClosed, UsageError
+from cxresearch.evidence.lab import stability
+from cxresearch.evidence.soundness import CHECKS
+from cxresearch.report.closing import TITLE
+
+LAST, BEFORE = "2026-10", "2026-09"
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an operator of 2,000 customers and 12 months without faults."""
+    folder = tmp_path_factory.mktemp("sound")
+    cx.simulate(folder, customers=2_000, months=12)
+    return folder
+
+
+@pytest.fixture
+def dirty(sound: Path, tmp_path: Path) -> Callable[[Callable[[Tables], None]], cx.Study]:
+    """The study of the sound operator after something was done to its tables."""
+
+    def opened(spoil: Callable[[Tables], None]) -> cx.Study:
+        before = {p.stem: pd.read_parquet(p) for p in sound.glob("*.parquet")}
+        tables = dict(before)
+        spoil(tables)
+        for name, table in tables.items():
+            table.to_parquet(tmp_path / f"{name}.parquet", index=False)
+        (tmp_path / "study.toml").write_text((sound / "study.toml").read_text())
+        return cx.open_study(str(tmp_path / "study.toml"))
+
+    return opened
+
+
+@pytest.mark.parametrize("check", list(CHECKS))
+def test_a_sound_operator_is_sound(check: str, sound: Path):
+    """No check fires on tables without faults, whichever test of drift is asked for."""
+    study = cx.open_study(str(sound / "study.toml"))
+    for drift_test in ("psi", "ks") if check == "drift" else ("psi",):
+        finding = cx.inspect_data(study, check, drift_test=drift_test)
+        assert finding.estimable
+        assert finding.answer.startswith("Sound: "), finding.answer
+        assert not {c.code for c in finding.caveats} & {"data-look", "data-stop"}
+
+
+def half_a_month(tables: Tables) -> None:
+    for name in ("interactions", "tickets"):
+        table = tables[name]
+        late = pd.to_datetime(table["started_at" if name == "interactions" else "opened_at"]).dt.day > 12
+        tables[name] = table[~((table["period"] == LAST) & late)]
+
+
+def no_month(tables: Tables) -> None:
+    tables["orders"] = tables["orders"][tables["orders"]["period"] != "2026-05"]
+
+
+def empty_column(tables: Tables) -> None:
+    panel = tables["panel"].copy()
+    panel.loc[np.random.default_rng(1).random(len(panel)) < 0.3, "list_price"] = np.nan
+    tables["panel"] = panel
+
+
+def other_unit(tables: Tables) -> None:
+    panel = tables["panel"].copy()
+    panel.loc[panel["period"] == LAST, "usage_data_gb"] *= 2
+    tables["panel"] = panel
+
+
+def repeated(tables: Tables) -> None:
+    panel = tables["panel"]
+    tables["panel"] = pd.concat([panel, panel[panel["period"] == BEFORE].head(300)])
+
+
+def sent_twice(tables: Tables) -> None:
+    contacts = tables["interactions"]
+    again = contacts.head(len(contacts) // 20).assign(interaction_id=lambda rows: "again " + rows["interaction_id"])
+    tables["interactions"] = pd.concat([contacts, again])
+
+
+def nobodys(tables: Tables) -> None:
+    tickets = tables["tickets"].copy()
+    tickets.loc[tickets.index[:200], "customer_id"] = "x" + tickets["customer_id"]
+    tables["tickets"] = tickets
+
+
+def late(tables: Tables) -> None:
+    surveys = tables["surveys"].copy()
+    chosen = surveys["answered_at"].notna() & (np.random.default_rng(2).random(len(surveys)) < 0.05)
+    surveys.loc[chosen, "answered_at"] += pd.Timedelta(days=60)
+    tables["surveys"] = surveys
+
+
+def misdated(tables: Tables) -> None:
+    tickets = tables["tickets"].copy()
+    tickets.loc[tickets.index[::20], "opened_at"] -= pd.Timedelta(days=365)
+    tables["tickets"] = tickets
+
+
+def coded(tables: Tables) -> None:
+    surveys = tables["surveys"].copy()
+    chosen = surveys["sat1"].notna() & (np.random.default_rng(3).random(len(surveys)) < 0.06)
+    surveys.loc[chosen, "sat1"] = 99
+    tables["surveys"] = surveys
+
+
+def leaking(tables: Tables) -> None:
+    panel = tables["panel"].copy()
+    noted = (panel["churned"] == 1) & (np.random.default_rng(4).random(len(panel)) < 0.6)
+    panel["complaint"] = noted.astype(float)
+    tables["panel"] = panel
+
+
+FAULTS = [
+    (half_a_month, "coverage", "Stop", "interactions has"),
+    (no_month, "coverage", "Look", "orders has 0 rows in 2026-05"),
+    (empty_column, "loss", "Look", "panel.list_price is missing in"),
+    (other_unit, "drift", "Stop", "panel.usage_data_gb shifted by"),
+    (repeated, "keys", "Stop|Look", "300 of"),
+    (sent_twice, "keys", "Look", "interactions.started_at of another row"),
+    (nobodys, "keys", "Look", "tickets.customer_id without a panel row"),
+    (late, "arrivals", "Look", "surveys.answered_at lie more than 14 days after"),
+    (misdated, "arrivals", "Look", "tickets.opened_at lie before their month"),
+    (coded, "codes", "Look", "missing = [99]"),
+    (leaking, "leakage", "Stop|Look", "panel.complaint foretells leaving"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil, check, light, told", FAULTS, ids=[fault[0].__name__ for fault in FAULTS])
+def test_a_fault_is_named(
+    spoil: Callable[[Tables], None],
+    check: str,
+    light: str,
+    told: str,
+    dirty: Callable[[Callable[[Tables], None]], cx.Study],
+):
+    """The check whose fault it is says look or stop, where and what to do; the end of the chapter says who reads with care."""
+    finding = cx.inspect_data(dirty(spoil), check)
+    assert finding.answer.partition(":")[0] in light.split("|"), finding.answer
+    assert told in finding.answer
+    assert {c.code for c in finding.caveats} & {"data-look", "data-stop"}
+    said = cx.outlook(finding).text
+    assert said.startswith(TITLE)
+    assert "Read with care: “" in said or "No claim of the register needs" in said
+    assert finding.estimand in said
+
+
+@pytest.mark.parametrize("preset, light", [("baseline", "Sound"), ("immortal", "Look")])
+def test_a_scheme_entered_by_staying(preset: str, light: str, tmp_path: Path):
+    """Members who had to stay eighteen months are rare among the newest customers; the caveat of immortal time stands there."""
+    cx.simulate(tmp_path, preset=preset, customers=2_000, months=12)
+    finding = cx.inspect_data(cx.open_study(str(tmp_path / "study.toml")), "immortal")
+    assert finding.answer.startswith(light)
+    assert ("immortal" in {c.code for c in finding.caveats}) is (light == "Look")
+
+
+def test_ids_that_repeat_never_get_here(dirty: Callable[[Callable[[Tables], None]], cx.Study]):
+    """What cannot be told apart is refused when the study is opened, before any check."""
+
+    def twice(tables: Tables) -> None:
+        tables["interactions"] = pd.concat([tables["interactions"], tables["interactions"].head(3)])
+
+    with pytest.raises(GateClosed, match="interaction_id does not tell rows apart"):
+        dirty(twice)
+
+
+def test_what_is_no_check_is_refused(small_operator: Path):
+    """A misspelt check or test names those that there are."""
+    study = cx.open_study(str(small_operator))
+    with pytest.raises(UsageError, match="did you mean 'drift'"):
+        cx.inspect_data(study, "drifts")
+    with pytest.raises(UsageError, match="one of psi, ks"):
+        cx.inspect_data(study, "drift", drift_test="chi")
+
+
+def test_what_a_study_lacks_is_named(tmp_path: Path):
+    """One stated month has nothing to drift from and no moments: not estimable, naming the column."""
+    pd.DataFrame({"sat1": [1, 5, 9] * 20, "sat2": [2, 5, 8] * 20, "sat3": [1, 6, 9] * 20}).to_parquet(
+        tmp_path / "s.parquet"
+    )
+    text = 'name = "one"\n[tables.surveys]\nfile = "s.parquet"\nperiod = "2026-10"\n'
+    (tmp_path / "one.toml").write_text(text)
+    study = cx.open_study(str(tmp_path / "one.toml"))
+    for check, column in {
+        "drift": "panel.period",
+        "arrivals": "surveys.answered_at",
+        "leakage": "panel.churned",
+    }.items():
+        finding = cx.inspect_data(study, check)
+        assert not finding.estimable
+        assert column in finding.answer
+
+
+# -- numbers
+
+
+def test_the_index_is_the_sum_of_two_divergences():
+    """Of many observations, where half an observation adds nothing: SciPy's Kullback-Leibler divergences both ways."""
+    now, before = np.array([300_000, 500_000, 200_000]), np.array([400_000, 400_000, 200_000])
+    expected = stats.entropy(now, before) + stats.entropy(before, now)
+    assert stability.stability_index(now, before) == pytest.approx(expected, rel=1e-5)
+
+
+def test_chance_passes_the_index_as_often_as_said():
+    """Of two draws from one distribution, one in twenty passes the limit at 95 %, give or take what 2,000 draws tell."""
+    rng = np.random.default_rng(1)
+    shares = np.full(10, 0.1)
+    passed = 0
+    for _ in range(2_000):
+        now, before = rng.multinomial(400, shares), rng.multinomial(4_000, shares)
+        passed += stability.stability_index(now, before) > stability.index_by_chance(
+            now, before, np.array([400, 4_000]), 0.95
+        )
+    assert passed / 2_000 == pytest.approx(0.05, abs=3 * (0.05 * 0.95 / 2_000) ** 0.5)
+
+
+def test_the_area_is_that_of_the_rank_test():
+    """Of classes whose share of events rises with the value: the area of SciPy's Mann-Whitney test."""
+    rng = np.random.default_rng(2)
+    value = rng.integers(0, 5, 3_000)
+    left = rng.random(3_000) < 0.05 + 0.15 * value
+    n, events = np.bincount(value), np.bincount(value, left)
+    u = stats.mannwhitneyu(value[left], value[~left]).statistic
+    assert stability.area(events, n - events) == pytest.approx(u / (left.sum() * (~left).sum()))

@@ -23,10 +23,8 @@ Array = NDArray[np.float64]
 MOST_ROWS = 40_000  # of the panel or of the answers that are looked at: whole customers, by the md5 of their id
 MOST_LEVELS = 200  # of a category: one with more is a name, not a class
 CHANCE = 0.01  # that any of all columns passes the limit of drift where nothing moved
-DRIFT = {
-    "psi": (0.10, 0.25),
-    "ks": (0.10, 0.20),
-}  # look, stop: the custom of credit scoring; a shift of a quarter and of half a standard deviation
+# look, stop: the custom of credit scoring for the index; the distance between normals that have such an index
+DRIFT = {"psi": (0.10, 0.25), "ks": (0.125, 0.20)}
 TELLING, MOST_LEFT, LEAST = (0.9, 0.99), 0.9, 30  # area under the curve; share of leavers of a class; rows of a class
 RARER, SOME = 0.2, 0.02  # how much rarer among the newest tenth; how frequent among the others
 

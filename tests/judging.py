@@ -40,12 +40,6 @@ def combined(found: list[Verdict]) -> dict[str, dict[str, Any]]:
     return {claim["id"]: claim for claim in told if claim["id"] in judged}
 
 
-def effects_of_nothing(found: list[Verdict], allowed: tuple[str, ...] = ()) -> list[str]:
-    """The claims of an effect that are supported."""
-    told = combined(found).values()
-    return [c["id"] for c in told if (c["about"], c["verdict"]) == ("effect", "supported") and c["id"] not in allowed]
-
-
 def needed(statements: list[ast.stmt]) -> list[ast.stmt]:
     """The statements that judge, and those whose names they use."""
     kept: list[ast.stmt] = []

@@ -1,6 +1,6 @@
 """How often verdicts change from report to report, and how often a claim of an effect is supported where there is none.
 
-Run as a script it prints both; `make validate` may call `steadiness` and `nulls`, and the tests run them short.
+Run as a script it prints both; `measured` gives them as Markdown, and the tests run them short.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import judging
+import pandas as pd
 from test_policy import TRUE_OF_NOTHING
 from validity import in_parallel
 
 import cxresearch as cx
 from cxresearch.claims import Verdict, keep
 from cxresearch.data.periods import shift
+from cxresearch.report.scorecard import Scorecard
 
 LAST, WINDOW, YEARS = "2026-10", 12, 3
 REPORTS, SEEDS, CUSTOMERS = 24, 100, 2_000
@@ -68,14 +70,20 @@ def in_three_years(counted: Counter[str], count: int) -> float:
 
 
 def null(seed: int, customers: int = CUSTOMERS) -> list[str]:
-    """The claims of an effect that are supported on one operator without effects."""
+    """The claims of an effect that are supported on one operator without effects, and headlines that say so."""
     folder = Path(tempfile.mkdtemp())
     try:
         cx.simulate(folder, preset="null", customers=customers, seed=seed)
         found = judging.all_verdicts(data=str(folder / "study.toml"))
-        return judging.effects_of_nothing(found, tuple(TRUE_OF_NOTHING))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    told = judging.combined(found)
+    headlines = Scorecard(pd.DataFrame(), list(told.values()), {}).answer.data["items"]
+    effects = [c["id"] for c in told.values() if (c["about"], c["verdict"]) == ("effect", "supported")]
+    return [
+        *(id_ for id_ in effects if id_ not in TRUE_OF_NOTHING),
+        *(h for h in headlines if h.startswith("Supported")),
+    ]
 
 
 def nulls(seeds: Iterable[int] = range(1001, 1001 + SEEDS)) -> Counter[str]:
@@ -98,18 +106,28 @@ def written(customers: int, fresh: dict[str, list[Verdict]]) -> list[str]:
     return [*lines, *(f"| {name} | {alone[name]} | {ruled[name]} |" for name in alone)]
 
 
-def main(given: Sequence[str] | None = None) -> int:
-    """Measure both and print them; ends with 1 where a claim changes more than once in three years, or one is wrong."""
+def measured(customers: int = 5_000, count: int = REPORTS, operators: int = SEEDS) -> tuple[list[str], bool]:
+    """Both measurements as lines of Markdown, and whether they are as they should be.
+
+    That is less than one change of a claim in three years, and no effect supported where there is none.
+    """
+    fresh = reports(customers, count)
+    supported = nulls(range(1001, 1001 + operators))
+    told = f"Claims of an effect that are supported on {operators} simulated operators without effects: "
+    lines = [*written(customers, fresh), "", f"{told}{dict(supported) or 'none'}."]
+    return lines, in_three_years(changes(with_rule(fresh)), count) < 1 and not supported
+
+
+def main() -> int:
+    """Measure both and print them; ends with 1 where they are not as they should be."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--customers", type=int, default=5_000)
     parser.add_argument("--reports", type=int, default=REPORTS)
     parser.add_argument("--nulls", type=int, default=SEEDS)
-    asked = parser.parse_args(given)
-    fresh = reports(asked.customers, asked.reports)
-    supported = nulls(range(1001, 1001 + asked.nulls))
-    told = f"Claims of an effect supported on {asked.nulls} operators without effects: {dict(supported) or 'none'}."
-    print("\n".join([*written(asked.customers, fresh), "", told]))  # noqa: T201
-    return int(in_three_years(changes(with_rule(fresh)), len(fresh)) >= 1 or sum(supported.values()) > 0)
+    given = parser.parse_args()
+    lines, fine = measured(given.customers, given.reports, given.nulls)
+    sys.stdout.write("\n".join([*lines, ""]))
+    return int(not fine)
 
 
 if __name__ == "__main__":

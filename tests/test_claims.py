@@ -22,6 +22,7 @@ from cxresearch.evidence import inference
 from cxresearch.finding import Caveat, Finding, dumps, interval_at, written
 from cxresearch.measures import MEASURES
 from cxresearch.policy import register
+from cxresearch.report import ledger
 from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, row, tidy
 
 DICE = np.random.default_rng(7)
@@ -262,6 +263,9 @@ def test_judging_knows_the_report_before(tmp_path: Path, monkeypatch: pytest.Mon
     told = next(claim for claim in combine([asdict(kept)]) if claim["id"] == "S3.12")
     assert (told["verdict"], told["reason"]) == ("supported", kept.reason)
     assert "It may be counted on" in cx.outlook(kept).text
+    bundle = json.loads(dumps(kept._repr_mimebundle_()))
+    written = ledger.rows("churn", {"cells": [{"outputs": [{"data": bundle}]}]}, {})
+    assert [(r["claim"], r["verdict"], r["reason"]) for r in written] == [("S3.12", "supported", kept.reason)]
 
 
 def leavers(estimate: float, half: float) -> dict[str, Any]:

@@ -23,6 +23,8 @@ CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
 TILES_MIME = "application/vnd.cxresearch.tiles+json"
 MOST_ON_FRONT = 7
 MOST_CAUTIONS = 3
+# what a first page of paper holds below its tiles, in lines of a notice; and how many letters a line has
+LINES, LETTERS = 39.0, 110
 LEADING = "S1.1"  # the links the project is named for
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
 
@@ -131,7 +133,10 @@ class Scorecard:
 
     @property
     def front(self) -> Shown:
-        """At most seven claims beside the leading one, which is the answer: changed, then decided, then nearly so."""
+        """At most seven claims beside the leading one, which is the answer: changed, then decided, then nearly so.
+
+        Fewer where a first page has no room for more; the appendix has them all.
+        """
         chosen = sorted(
             (
                 c
@@ -141,8 +146,21 @@ class Scorecard:
             key=self._order,
         )[:MOST_ON_FRONT]
         told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _in_front(c)} for c in chosen]
+        told = told[: max(1, self._fitting(told))]
         intro = "" if told else "None is decided by these tables; the appendix says which columns are missing."
         return _listed("Which claims hold here, at 99 %", intro, told, "front")
+
+    def _fitting(self, told: Sequence[Mapping[str, Any]]) -> int:
+        """How many of these claims the first page holds below its notices; letters there are smaller."""
+        notices = (self.answer, self.changes, self.cautions)
+        room = LINES - sum(-(-len(item) // LETTERS) for shown in notices for item in shown.data["items"])
+        for count, claim in enumerate(told):
+            head = len(claim["statement"]) + len(claim["id"]) + len(claim["changed"]) + 8
+            body = len(claims.WORDS[claim["verdict"]]) + len(claim["sentence"]) + 2
+            room -= 0.8 + 0.9 * sum(-(-letters // (LETTERS + 7)) for letters in (head, body))
+            if room < 0:
+                return count
+        return len(told)
 
     @property
     def all(self) -> Shown:

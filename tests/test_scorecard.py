@@ -1,0 +1,84 @@
+"""The first page of a report: as many claims as it has room for, the changed first, then the decided, then the nearest."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+from report_sample import METADATA, book, code, shown
+from test_claims import finding, leavers
+
+from cxresearch.claims import combine, judge
+from cxresearch.measures import MEASURES
+from cxresearch.policy import register
+from cxresearch.report import document, paper
+from cxresearch.report.scorecard import Scorecard
+from cxresearch.table import row
+
+ONE_PART = [claim for claim in register().values() if len(claim.parts) == 1 and claim.id != "S3.12"]
+
+
+def judged(count: int) -> list[dict[str, Any]]:
+    """The claims of a run in which so many of one part are judged, all alike supported or refuted, and S3.12 undecided."""
+    parts = [asdict(judge("S3.12", finding(leavers(2.2, 0.5))))]
+    for claim in ONE_PART[:count]:
+        measure = claim.parts[0].measure
+        at = 0.7 if MEASURES[measure].scale != "log" else 1.0
+        ends = {"conf_low": at - 0.01, "conf_high": at + 0.01}
+        parts.append(asdict(judge(claim.id, finding(row(outcome="y", measure=measure, estimate=at, n=500, **ends)))))
+    return combine(parts, frozenset())
+
+
+def front(board: Scorecard) -> list[str]:
+    """The ids of the claims on page one."""
+    return [claim["id"] for claim in board.front.data["claims"]]
+
+
+def test_the_changed_come_first_then_the_decided_then_the_nearly_decided():
+    """At most seven; an undecided claim stands last unless its verdict was another in the period before."""
+    told = judged(5)
+    assert front(Scorecard(None, told, {}))[-1] == "S3.12"
+    before = {claim["id"]: claim for claim in judged(5)}
+    before["S3.12"] = before["S3.12"] | {"verdict": "supported"}
+    board = Scorecard(None, told, before)
+    assert front(board)[0] == "S3.12"
+    assert board.changes.data["items"][0] == "S3.12 supported before, now undecided."
+    assert board.front.data["claims"][0]["changed"] == "supported in the period before, at 2.2"
+    assert "region: at least 2.0; would turn to supported at a margin of" in board.front.data["claims"][0]["sentence"]
+
+
+def test_other_regions_are_told():
+    """A claim that was judged by other regions before is named, and so is a verdict that stays."""
+    told = judged(0)
+    part = next(claim for claim in told if claim["id"] == "S3.12")["parts"][0]
+    before = {c["id"]: c for c in judged(0)}
+    before["S3.12"] = before["S3.12"] | {"parts": [part | {"low": 1.0}]}
+    assert Scorecard(None, told, before).changes.data["items"][1] == (
+        "Judged by other regions than in the period before: S3.12."
+    )
+    part |= {"decided_in": "2026-07", "verdict": "supported"}
+    assert "S3.12 (prepaid) supported as in 2026-07." in Scorecard(None, told, before).changes.text
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_page_one_holds_what_is_chosen_for_it(count: int):
+    """The last claim of the front still stands on the first page of the paper, before the contents."""
+    board = Scorecard(None, judged(count), {})
+    notices = (board.answer, board.changes, board.cautions)
+    cells = [code(shown({s.mime: dict(s.data)})) for s in (*notices, board.front)]
+    made = paper.render(document.read(document.merge([("scorecard", book(*cells)), ("a", book())], METADATA)))
+    page = PdfReader(io.BytesIO(made.pdf)).pages[0].extract_text()
+    ids = front(board)
+    assert 1 <= len(ids) <= 7
+    assert all(name in page for name in ids)
+
+
+def test_long_claims_leave_room_for_fewer():
+    """Where notices and claims are long the first page has fewer than seven claims."""
+    told = judged(12)
+    assert len(front(Scorecard(None, told, {}))) == 7
+    long = [claim | {"statement": claim["statement"] * 6} for claim in told]
+    assert 1 <= len(front(Scorecard(None, long, {}))) < 7

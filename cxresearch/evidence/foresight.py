@@ -125,7 +125,8 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
     sets = {"all": tuple(terms)} | {f"only {b}": tuple(block) for b, block in blocks.items()}
     if len(blocks) > 1:
         sets |= {f"not {b}": tuple(t for t in terms if t not in block) for b, block in blocks.items()}
-    told, separated = {}, False
+    told: dict[str, Array] = {}
+    separated = False
     for name, chosen in sets.items():
         same = next((other for other in told if sets[other] == chosen), None)
         if same is not None:  # of two blocks, one alone is all but the other

@@ -79,7 +79,7 @@ def absent(
 ) -> tuple[tuple[str, ...], list[dict[str, Any]], list[Caveat]]:
     """Those of the terms that a study has; for each other one an adjusted row that says what is missing, and the doubt."""
     lacking = {x: study.missing(x)[0] for x in asked if not study.has(x)}
-    base = {"outcome": "churned", "measure": measure, "model": "adjusted"}
+    base: dict[str, Any] = {"outcome": "churned", "measure": measure, "model": "adjusted"}
     made = [row(**base, term=x, effect_label=f"this study has no {column}") for x, column in lacking.items()]
     doubts = [Caveat("missing-columns", f"Map {', '.join(lacking.values())} to ask for all terms.")] if lacking else []
     return tuple(x for x in asked if x not in lacking), made, doubts

@@ -262,7 +262,7 @@ def test_judging_knows_the_report_before(tmp_path: Path, monkeypatch: pytest.Mon
     assert (kept.verdict, kept.decided_in) == ("supported", "2026-09")
     told = next(claim for claim in combine([asdict(kept)]) if claim["id"] == "S3.12")
     assert (told["verdict"], told["reason"]) == ("supported", kept.reason)
-    assert "It may be counted on" in cx.outlook(kept).text
+    assert "may be counted on" in cx.outlook(kept).text
     bundle = json.loads(dumps(kept._repr_mimebundle_()))
     written = ledger.rows("churn", {"cells": [{"outputs": [{"data": bundle}]}]}, {})
     assert [(r["claim"], r["verdict"], r["reason"]) for r in written] == [("S3.12", "supported", kept.reason)]
@@ -464,12 +464,16 @@ def test_a_finding_comes_back_from_json() -> None:
 )
 def test_an_outlook_says_what_a_verdict_bears_on_and_when_it_turns(estimate: float, word: str, bearing: str) -> None:
     """Each verdict with the decision it bears on and its margin; one that cannot be judged says what it lacks."""
-    verdict = judge("S1.1", finding(correlation(estimate)), part="satisfaction", term="retainability")
+    trust = row(outcome="churned", term="trust", measure="per_1000", estimate=-10 * estimate,
+                conf_low=-10 * estimate - 0.5, conf_high=-10 * estimate + 0.5, n=500)  # fmt: skip
+    if word == "undecided":
+        trust |= {"estimate": -0.5, "conf_low": -1.0, "conf_high": 0.0}
+    verdict = judge("S3.5", finding(trust))
     lacking = judge("S1.1", finding(answer="Not estimable: this study has no panel.churned."), part="retention")
-    judged, missing = cx.outlook(verdict, lacking).data["items"]
-    assert word in judged
-    assert bearing in judged
-    assert register()["S1.1"].decision in judged
-    assert verdict.flips_at in judged
-    assert "panel.churned" in missing
+    told, missing = cx.outlook(verdict, lacking).data["items"]
+    assert f"S3.5 is {word} and " in told
+    assert bearing in told
+    assert register()["S3.5"].decision in told
+    assert verdict.flips_at in told
+    assert "retention cannot be judged: this study has no panel.churned" in missing
     assert cx.outlook().data["items"] == ["No claim of the register rests on this chapter."]

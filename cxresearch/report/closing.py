@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxresearch.claims import WORDS, Verdict
+from cxresearch.claims import WORDS, Verdict, combine
 from cxresearch.data.terms import BY_NAME, TABLES
 from cxresearch.finding import LIGHTS, Finding
 from cxresearch.policy import Claim, register
@@ -13,17 +13,17 @@ from cxresearch.report.shown import Shown, notice
 
 TITLE = "What this would change, and what would change our mind"
 BEARING = {
-    "supported": "It may be counted on as an association in deciding {decision}",
-    "refuted": "It is no ground for deciding {decision}",
-    "undecided": "It decides nothing yet about {decision}",
-    "not_estimable": "It cannot be asked here, so it says nothing about {decision}",
+    "supported": "may be counted on as an association in deciding {decision}",
+    "refuted": "is no ground for deciding {decision}",
+    "undecided": "decides nothing yet about {decision}",
+    "not_estimable": "says nothing yet about {decision}",
 }
 
 
 def outlook(*ends: Verdict | Finding) -> Shown:
     """What each verdict or check of the data bears on, and at which margin or with which data it would be another.
 
-    One sentence pair for each judged part; parts that cannot be judged say what they lack. A check (`inspect_data`)
+    One line for each claim: what it bears on, then where each judged part would turn, and what the others lack. A check (`inspect_data`)
     says which chapters are to be read with care, by the columns that their claims need. Without either the chapter
     says that no claim rests on it.
 
@@ -32,14 +32,28 @@ def outlook(*ends: Verdict | Finding) -> Shown:
     >>> verdict = cx.judge("S1.1", ladder, part="satisfaction", term="retainability", model="adjusted")
     >>> print(cx.outlook(verdict).text)
     What this would change, and what would change our mind
-    S1.1, service quality with satisfaction, at the same usage and price: ...
+    S1.1 is not estimable and says nothing yet about ... Satisfaction (supported) would turn to undecided at ...
     """
-    items = [_checked(end) if isinstance(end, Finding) else _judged(end) for end in ends]
+    checks = [_checked(end) for end in ends if isinstance(end, Finding)]
+    verdicts = [end for end in ends if isinstance(end, Verdict)]
+    asked = dict.fromkeys(verdict.claim for verdict in verdicts)
+    combined = {claim["id"]: claim for claim in combine([vars(verdict) for verdict in verdicts])}
+    items = [*checks, *(_judged(combined[name]) for name in asked)]
     return notice(TITLE, items or ["No claim of the register rests on this chapter."], "info")
 
 
-def _judged(verdict: Verdict) -> str:
-    return f"{verdict.claim}, {verdict.label[0].lower() + verdict.label[1:]}: {_told(verdict)}"
+def _judged(claim: Mapping[str, Any]) -> str:
+    """A claim with its verdict, the decision it bears on, and the margins at which its parts would turn."""
+    bearing = BEARING[claim["verdict"]].format(decision=register()[claim["id"]].decision)
+    turns = "; ".join(_turn(part, alone=len(claim["parts"]) == 1) for part in claim["parts"])
+    return f"{claim['id']} is {WORDS[claim['verdict']]} and {bearing}. {turns[0].upper()}{turns[1:]}."
+
+
+def _turn(part: Mapping[str, Any], alone: bool) -> str:
+    name = "it" if alone else part["part"].replace("_", " ")
+    if part["verdict"] == "not_estimable":
+        return f"{name} cannot be judged: {part['reason']}"
+    return f"{name} ({WORDS[part['verdict']]}) would turn {part['flips_at']}"
 
 
 def _checked(finding: Finding) -> str:
@@ -67,10 +81,3 @@ def _touches(record: Mapping[str, Any], claim: Claim) -> bool:
     if term in BY_NAME and BY_NAME[term].kind not in ("id", "time"):
         return f"{table if table in TABLES else BY_NAME[term].table}.{term}" in needs
     return any(need.partition(".")[0] == table or table not in TABLES for need in needs)
-
-
-def _told(verdict: Verdict) -> str:
-    bearing = BEARING[verdict.verdict].format(decision=register()[verdict.claim].decision)
-    if verdict.verdict == "not_estimable":
-        return f"{WORDS[verdict.verdict]}. {bearing}; what it lacks: {verdict.reason}."
-    return f"{WORDS[verdict.verdict]}. {bearing}. It would turn {verdict.flips_at}."

@@ -34,6 +34,7 @@ from cxresearch.report.texts import as_text, clean
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+OWN = "notebook"  # a cell for the researcher, which the report leaves out
 BANNER = "papermill-error-cell-tag"  # papermill's own words on a failed notebook
 MADE: dict[str, Callable[[Mapping[str, Any]], Block]] = {
     results.VERDICT_MIME: results.verdict,
@@ -122,7 +123,7 @@ class _Reader:
         self.folds = name == self.summary  # the first page shows sentences; its tables stand in the appendix
         for cell in cells:
             tags = cell.get("metadata", {}).get("tags", [])
-            if BANNER in tags:
+            if BANNER in tags or (OWN in tags and not _failing(cell)):
                 continue
             appendix = "appendix" in tags
             if cell["cell_type"] == "markdown":
@@ -266,6 +267,11 @@ def _said_once(blocks: Iterable[Block]) -> list[Block]:
 
 def _headings(said: Prose) -> list[str]:
     return [prose.plain(node["c"]) for node in said.nodes if node["t"] == "heading"]
+
+
+def _failing(cell: Mapping[str, Any]) -> bool:
+    """Whether the notebook stopped at this cell: that is said, whoever the cell is for."""
+    return any(output.get("output_type") == "error" for output in cell.get("outputs", []))
 
 
 def _stopped(chapter: Chapter) -> str:

@@ -59,6 +59,7 @@ SAME_QUESTION = {
     ("correlation", "ladder"),
     ("correlation", "ladder_words"),
     ("ladder_words", "ladder"),
+    ("churn", "churn_words"),
     ("churn", "leavers"),
     ("survival", "hazards"),
     ("survival", "lives"),

@@ -118,12 +118,23 @@ def test_signs_without_a_font_are_written_out_and_said(tmp_path: Path, monkeypat
     assert "written out in brackets" in told
 
 
-def test_a_long_table_repeats_its_header_on_every_page() -> None:
-    """200 rows on several pages, each with its heading, none lost."""
+def test_a_long_table_stays_in_the_page() -> None:
+    """200 rows would bury what they tell: the paper says where they are."""
     told = words(paper.render(document.read(book(code(shows(finding(200)))))).pdf)
-    assert all(f" {2341 + i:,} " in told for i in range(200))
-    assert told.count("Step Group Estimate") >= 3
-    assert "All 200 rows: page 2" in told
+    assert "2,441" not in told
+    assert "All 200 rows: in the page." in told
+
+
+def test_a_table_of_prose_repeats_its_header_on_every_page() -> None:
+    """200 rows on several pages, each with its heading, none lost."""
+    rows = "\n".join(f"|row {i}|{2341 + i}|" for i in range(200))
+    told = words(
+        paper.render(
+            document.read(book(v4.new_markdown_cell(f"|Step|Estimate|\n|---|---|\n{rows}"), code(chart())))
+        ).pdf
+    )
+    assert all(f" {2341 + i} " in told for i in range(200))
+    assert told.count("Step Estimate") >= 3
 
 
 def test_a_wide_table_is_cut_into_parts() -> None:

@@ -27,7 +27,7 @@ class Held:
     """The rows of a table in memory: columns as numbers (null is NaN) or as labels with the number of each row's."""
 
     def __init__(self, study: Study, rows: pa.Table) -> None:
-        self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way
+        self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way and "period" in rows.column_names
         self._cluster = study.cluster(rows.column_names)
         self._many = study.many_clusters(self._cluster)
         self._numbers: dict[str, Array] = {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 from cxresearch.evidence.logistic import fit_logit
-from cxresearch.evidence.sums import block_of, cluster_count, narrowed, shift_and_scale
+from cxresearch.evidence.sums import block_of, cluster_count, months_count, narrowed, shift_and_scale
 
 Array = NDArray[np.float64]
 STEPS, CLOSE = 20, 1e-3  # a step of so many standard deviations leaves its square, and the last pass takes one more
@@ -103,7 +103,9 @@ def _standardised(study: Study, complete: ir.Table, columns: Sequence[str]) -> _
     y, terms = complete[columns[0]], list(columns[1:])
     got = complete.aggregate(n=complete.count(), events=y.sum()).to_pyarrow().to_pylist()[0]
     centre, scale = shift_and_scale(complete, terms)
-    keys = {"cx_block": block_of(study, complete)} | ({"cx_period": complete.period} if study.two_way else {})
+    keys = {"cx_block": block_of(study, complete)} | (
+        {"cx_period": complete.period} if months_count(study, complete) else {}
+    )
     z = {f"z{i}": (complete[c] - float(centre[i])) / float(scale[i]) for i, c in enumerate(terms)}
     table = complete.select(**keys, cx_customer=complete.customer_id, y=y, **z)
     return _Rows(table, centre, scale, int(got["n"]), int(got["events"] or 0), cluster_count(study, complete))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
 from cxresearch.evidence.held import Held, hold
-from cxresearch.evidence.sums import block_of, cluster_of, narrowed
+from cxresearch.evidence.sums import block_of, cluster_of, months_count, narrowed
 
 CAP = 1_000_000
 
@@ -77,7 +77,7 @@ def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
         share = min(int(65536 * CAP / whole), 65535)
         complete = complete.filter(complete.customer_id.hexdigest("md5")[0:4] < f"{share:04x}")
     keys = {"cx_block": block_of(study, complete), "cx_cluster": cluster_of(study, complete)}
-    if study.two_way:
+    if months_count(study, complete):
         keys["cx_period"] = complete.period
     got = complete.select(*names, **keys).to_pyarrow()
     values = np.column_stack([got[c].to_numpy(zero_copy_only=False).astype(float) for c in names])

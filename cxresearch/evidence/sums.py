@@ -67,9 +67,14 @@ def cluster_count(study: Study, table: ir.Table) -> int:
     return int(table.aggregate(clusters=cluster_of(study, table).hash().nunique()).to_pyarrow()["clusters"][0].as_py())
 
 
+def months_count(study: Study, table: ir.Table) -> bool:
+    """Whether months share shocks in these rows; a row that is a whole life lies in no month."""
+    return study.two_way and "period" in table.columns
+
+
 def narrowed(study: Study, table: ir.Table, columns: Sequence[str]) -> ir.Table:
     """A table with only these columns and the ids: what an engine need not see costs nothing."""
-    ids = ["customer_id", study.cluster(table.columns), *(["period"] if study.two_way else [])]
+    ids = ["customer_id", study.cluster(table.columns), *(["period"] if months_count(study, table) else [])]
     return table.select(*dict.fromkeys([*ids, *columns]))
 
 
@@ -81,7 +86,7 @@ def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequ
     keys = {"cx_block": block_of(study, complete), "cx_cluster": cluster_of(study, complete)}
     if fixed is not None:
         keys["cx_fixed"] = complete[fixed].cast("string")
-    if study.two_way:
+    if months_count(study, table):
         keys["cx_period"] = complete.period
     scaled = {f"z{i}": (complete[c] - float(shift[i])) / float(scale[i]) for i, c in enumerate(names)}
     cells = {f"c{i}": complete[c] for i, c in enumerate(within)}

@@ -32,7 +32,7 @@ def outlook(*ends: Verdict | Finding) -> Shown:
     >>> verdict = cx.judge("S1.1", ladder, part="satisfaction", term="retainability", model="adjusted")
     >>> print(cx.outlook(verdict).text)
     What this would change, and what would change our mind
-    S1.1 is not estimable and says nothing yet about ... Satisfaction (supported) would turn to undecided at ...
+    S1.1 is not estimable and says nothing yet about ... Satisfaction (...) would turn to ...
     """
     checks = [_checked(end) for end in ends if isinstance(end, Finding)]
     verdicts = [end for end in ends if isinstance(end, Verdict)]

@@ -41,7 +41,7 @@ def edges(part: Mapping[str, Any]) -> tuple[float, float]:
     forward = MEASURES[part["measure"]].forward
     try:
         low, high, bottom, top = (_end(part, name, forward) for name in ("conf_low", "conf_high", "low", "high"))
-    except ValueError:  # an end that the scale does not reach, such as a share of nobody
+    except (ValueError, ZeroDivisionError):  # an end that the scale does not reach, such as a share of nobody
         low, high, bottom, top = (_end(part, name, float) for name in ("conf_low", "conf_high", "low", "high"))
     width = max(high - low, 1e-9)
     return max(bottom - low, high - top) / width, min(high - bottom, top - low) / width

@@ -80,5 +80,5 @@ def test_long_claims_leave_room_for_fewer():
     """Where notices and claims are long the first page has fewer than seven claims."""
     told = judged(12)
     assert len(front(Scorecard(None, told, {}))) == 7
-    long = [claim | {"statement": claim["statement"] * 6} for claim in told]
+    long = [claim | {"statement": claim["statement"] * 12} for claim in told]
     assert 1 <= len(front(Scorecard(None, long, {}))) < 7

@@ -24,7 +24,7 @@ TILES_MIME = "application/vnd.cxresearch.tiles+json"
 MOST_ON_FRONT = 7
 MOST_CAUTIONS = 3
 # what a first page of paper holds below its tiles, in lines of a notice; and how many letters a line has
-LINES, LETTERS = 39.0, 110
+LINES, LETTERS = 50.0, 118
 LEADING = "S1.1"  # the links the project is named for
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
 

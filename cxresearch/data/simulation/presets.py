@@ -169,6 +169,7 @@ NULL = replace(
     leave_tenure=0.0,
     leave_prepaid=0.0,
     leave_contract=0.0,
+    leave_competitor=0.0,
     resolved_repeat=0.0,
     resolved_leave=0.0,
     resolved_accepted=0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +138,13 @@ class Scorecard:
 
         Fewer where a first page has no room for more; the appendix has them all.
         """
-        chosen = sorted(
-            (
-                c
-                for c in self.claims
-                if _changed(c, self.previous) or (c["verdict"] != "not_estimable" and c["id"] != LEADING)
-            ),
-            key=self._order,
-        )[:MOST_ON_FRONT]
+        changed = [c for c in self.claims if _changed(c, self.previous)]
+        others = [c for c in self.claims if c["id"] != LEADING and c not in changed]
+        supported, refuted, undecided = ([c for c in others if c["verdict"] == v] for v in claims.VERDICTS[:3])
+        # as many refuted as supported ones, while there are
+        decided = [c for pair in zip_longest(supported, refuted) for c in pair if c is not None]
+        foremost = [*changed, *decided, *sorted(undecided, key=away)][:MOST_ON_FRONT]
+        chosen = sorted(foremost, key=lambda c: (c not in changed, claims.VERDICTS.index(c["verdict"])))
         told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _in_front(c)} for c in chosen]
         told = told[: max(1, self._fitting(told))]
         intro = "" if told else "None is decided by these tables; the appendix says which columns are missing."
@@ -182,10 +182,6 @@ class Scorecard:
         """The claims that no notebook answers yet, a line each."""
         lines = [f"{c['id']}: “{c['statement'].rstrip('.')}”." for c in self.claims if waits(c)]
         return notice("Not asked yet", lines or ["Every claim is answered by a notebook."], "info")
-
-    def _order(self, claim: Mapping[str, Any]) -> tuple[int, int, float]:
-        decided = claims.VERDICTS.index(claim["verdict"])
-        return (0 if _changed(claim, self.previous) else 1, decided, away(claim) if decided == 2 else 0.0)
 
     @property
     def missing(self) -> Shown:

@@ -17,7 +17,7 @@ from cxresearch.claims import Verdict
 # residuals of sm.OLS on the same; rivals: hazards by month of tenure and destination, added up to month 36; contract and
 # scheme: PHReg (Efron) of months since first seen in the window, the status of that month, with the same held fixed.
 # Standard errors of the means: late 1.1, exposure 0.1, lost 0.003, fairness 0.2, fairness with trust 0.001, handset 0.1,
-# clarity 0.0003, contract 0.02, scheme 0.01. With it where it is known: truth.csv (prepaid 6.3, trust −2.6) and what is planted (late orders: odds ratio 1.65;
+# clarity 0.0003, scheme 0.01; contract 0.04, over 24 months and of three operators (seeds 101 to 103). With it where it is known: truth.csv (prepaid 6.3, trust −2.6) and what is planted (late orders: odds ratio 1.65;
 # clarity: 0.970 a point; exposure: log odds 1.0; handset and scheme: nothing).
 TRUTH = {
     ("S0.1", "exposure"): (16.1, "supported"),
@@ -26,9 +26,9 @@ TRUTH = {
     ("S0.10", "trust"): (0.417, "supported"),
     ("S2.4", "late"): (8.6, "supported"),
     ("S2.23", "parity"): (None, "not_estimable"),
-    ("S2.25", "members"): (0.98, "undecided"),  # nothing is planted; a tenth is too near for 2,200 leavers to exclude
+    ("S2.25", "members"): (0.98, "refuted"),  # nothing is planted
     ("S3.5", "trust"): (-2.6, "supported"),
-    ("S3.6", "retention"): (1.03, "supported"),
+    ("S3.6", "retention"): (0.95, "undecided"),  # too near the margin for the leavers of 20,000 customers
     ("S3.7", "handset"): (-0.1, "refuted"),
     ("S3.7", "portability"): (None, "not_estimable"),
     ("S3.12", "prepaid"): (6.3, "supported"),
@@ -112,10 +112,9 @@ def test_open_tickets_are_told_to_be_a_symptom(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_where_nothing_is_planted_nothing_is_supported(tmp_path: Path, seed: int):
-    """Null: no claim is supported but those that are true there: rivals draw customers away there too, and a contract
-    that does nothing locks nobody in."""
+    """Null: no claim is supported but those that are true there: a contract that does nothing locks nobody in."""
     operator(tmp_path, "null", 2_000, seed)
     judged = [v for v in shown("churn", data=str(tmp_path / "study.toml")) if isinstance(v, Verdict)]
     supported = {v.claim for v in judged if v.verdict == "supported"}
-    assert supported <= {"S0.1", "S3.6", "S0.10"}, supported
+    assert supported <= {"S3.6", "S0.10"}, supported
     assert ("S0.10", "leaving") not in {(v.claim, v.part) for v in judged if v.verdict == "supported"}

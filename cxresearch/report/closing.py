@@ -53,7 +53,8 @@ def _turn(part: Mapping[str, Any], alone: bool) -> str:
     name = "it" if alone else part["part"].replace("_", " ")
     if part["verdict"] == "not_estimable":
         return f"{name} cannot be judged: {part['reason']}"
-    return f"{name} ({WORDS[part['verdict']]}) would turn {part['flips_at']}"
+    now = "" if alone else f" ({WORDS[part['verdict']]})"
+    return f"{name}{now} would turn {part['flips_at']}"
 
 
 def _checked(finding: Finding) -> str:

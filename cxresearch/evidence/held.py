@@ -18,7 +18,7 @@ from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Codes = tuple[list[str], NDArray[np.intp]]
-MOST_ROWS = 1_000_000  # of the largest table of a study: beyond it nothing is held
+MOST_ROWS = 600_000  # of the largest table of a study: beyond it nothing is held
 MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
 _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-9  # of a count
 SAME = 1e-12  # a share that differs from a half by less is a half: the product of shares holds a rounding
 
 
@@ -180,8 +181,8 @@ def log_rank(there: Array, left: Array, rho: float = 0.0) -> LogRank:
 
 
 def _over(a: Array, b: Array) -> Array:
-    """a / b, 0 where b is not positive."""
-    return np.asarray(np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > 0))
+    """a / b, 0 where b is no count: not positive, or what rounding leaves of none when a block is taken away."""
+    return np.asarray(np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b > ROUNDING))
 
 
 def _log(value: Array) -> Array:

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import judging
 import pandas as pd
+from scipy import stats
 from test_policy import TRUE_OF_NOTHING
 from validity import in_parallel
 
 import cxresearch as cx
-from cxresearch.claims import Verdict, keep
+from cxresearch.claims import LEVEL, Verdict, keep
 from cxresearch.data.periods import shift
 from cxresearch.report.scorecard import Scorecard
 
@@ -109,13 +110,16 @@ def written(customers: int, fresh: dict[str, list[Verdict]]) -> list[str]:
 def measured(customers: int = 5_000, count: int = REPORTS, operators: int = SEEDS) -> tuple[list[str], bool]:
     """Both measurements as lines of Markdown, and whether they are as they should be.
 
-    That is less than one change of a claim in three years, and no effect supported where there is none.
+    That is less than one change of a claim in three years, and no effect supported where there is none more often than
+    99 % intervals allow (half a percent of the operators for each claim; a chance of 1 % over 30 claims to pass the limit).
     """
     fresh = reports(customers, count)
     supported = nulls(range(1001, 1001 + operators))
     told = f"Claims of an effect that are supported on {operators} simulated operators without effects: "
     lines = [*written(customers, fresh), "", f"{told}{dict(supported) or 'none'}."]
-    return lines, in_three_years(changes(with_rule(fresh)), count) < 1 and not supported
+    most = stats.binom.isf(0.01 / 30, operators, (1 - LEVEL) / 2)
+    steady = in_three_years(changes(with_rule(fresh)), count) < 1
+    return lines, steady and max(supported.values(), default=0) <= most
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ say("kmo", KMO(r)$MSA)
 say("bartlett", unlist(cortest.bartlett(r, n)[c("chisq", "df", "p.value")]))
 set.seed(1)
 pdf(NULL)
-say("parallel", { p <- fa.parallel(d[, seven], fa = "pc", n.iter = 1000, sim = TRUE, quant = .95, plot = FALSE); c(p$ncomp, apply(p$values[, grep("^CSim|^Fsim|^C", colnames(p$values))], 2, quantile, .95)[1:3]) })
+say("parallel", { options(mc.cores = 1); set.seed(1); p <- fa.parallel(d[, seven], fa = "pc", n.iter = 1000, sim = TRUE, quant = .95, plot = FALSE); c(p$ncomp, apply(p$values[, grep("^CSim|^Fsim|^C", colnames(p$values))], 2, quantile, .95)[1:3]) })
 # oblimin's start matters to the last digits only where the search stops early
 unrotated <- unclass(fa(r, 3, fm = "minres", rotate = "none", n.obs = n)$loadings)
 say("minres", rowSums(unrotated^2))

@@ -29,7 +29,6 @@ VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
 LEVEL = 0.99  # of verdict intervals; all others are at 95 %
 VERDICTS = ("supported", "refuted", "undecided", "not_estimable")
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
-DECIDED = ("supported", "refuted")
 UNANSWERED = "no notebook answers it yet"
 EARLIER = "CXRESEARCH_EARLIER"  # the folder of the report before, whose verdicts stay; set by the run
 SAME = ("measure", "unit", "low", "high", "outcome", "term", "group", "model")  # what makes it the same question

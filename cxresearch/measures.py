@@ -171,6 +171,11 @@ LADDER = tuple(MODELS)[:8]  # the steps of the correlation ladder
 RANGES = ("order", "range", "remainder_range", "one_reliability", "index_range")
 
 
+def capital(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def number(value: Any, decimals: int = 2) -> str:
     """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null."""
     if value is None or pd.isna(value):

@@ -8,8 +8,10 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode, v4
 
+from cxresearch.claims import VERDICT_MIME
 from cxresearch.finding import FINDING_MIME, Caveat, Finding
 from cxresearch.report import document, results
+from cxresearch.report.shown import CLAIMS_MIME, NOTICE_MIME, TILES_MIME
 from cxresearch.table import row, tidy
 
 METADATA: dict[str, Any] = {
@@ -194,7 +196,7 @@ def chapter(title: str = "Does better service go with more satisfaction and less
         code(shows(finding(6)), stream),
         code(chart()),
         v4.new_markdown_cell("## Who leaves\n\nThe verdict is taken at 99 %."),
-        code(shown({results.VERDICT_MIME: verdict()})),
+        code(shown({VERDICT_MIME: verdict()})),
         code(shows(regions), tags=["appendix"]),
     )
 
@@ -204,12 +206,12 @@ def summary() -> NotebookNode:
     answer = finding(2, name="answer", question="", caveats=(), design="adjusted")
     return book(
         v4.new_markdown_cell("# What the trade says about service, put to these data"),
-        code(shown({results.NOTICE_MIME: CAUTION})),
-        code(shown({results.CLAIMS_MIME: claims(count=9)})),
-        code(shown({results.NOTICE_MIME: CHANGED})),
+        code(shown({NOTICE_MIME: CAUTION})),
+        code(shown({CLAIMS_MIME: claims(count=9)})),
+        code(shown({NOTICE_MIME: CHANGED})),
         code(shows(answer)),
-        code(shown({results.TILES_MIME: TILES})),
-        code(shown({results.CLAIMS_MIME: claims("appendix", 14)})),
+        code(shown({TILES_MIME: TILES})),
+        code(shown({CLAIMS_MIME: claims("appendix", 14)})),
     )
 
 

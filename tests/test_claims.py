@@ -16,7 +16,7 @@ from scipy import stats
 
 import cxresearch as cx
 from cxresearch import claims
-from cxresearch.claims import DECIDED, VERDICTS, Verdict, combine, decide, judge, keep
+from cxresearch.claims import VERDICTS, Verdict, combine, decide, judge, keep
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
 from cxresearch.finding import Caveat, Finding, dumps, interval_at, written
@@ -218,7 +218,7 @@ def test_a_decided_verdict_stays_until_it_is_contradicted(estimate: float, half:
     fresh = verdict_of(estimate, half)
     kept = keep(fresh, asdict(fresh) | {"verdict": before}, "2026-09")
     assert kept.verdict == want
-    stays = want in DECIDED and fresh.verdict == "undecided"
+    stays = want in ("supported", "refuted") and fresh.verdict == "undecided"
     assert kept.decided_in == ("2026-09" if stays else "")
     if not stays:
         assert kept == fresh

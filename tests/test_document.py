@@ -25,8 +25,10 @@ from report_sample import (
     verdict,
 )
 
-from cxresearch.report import document, drawing, prose, results, texts
+from cxresearch.claims import VERDICT_MIME
+from cxresearch.report import document, drawing, prose, texts
 from cxresearch.report.blocks import Block, Chart, ClaimsBlock, Failed, FindingBlock, Notice, Prose, VerdictBlock
+from cxresearch.report.shown import CLAIMS_MIME, NOTICE_MIME, TILES_MIME
 
 
 def kinds(blocks: tuple[Block, ...]) -> list[str]:
@@ -73,14 +75,14 @@ def test_the_table_shows_what_differs_and_says_once_what_does_not() -> None:
 
 
 @pytest.mark.parametrize(("rows", "folded"), [(8, False), (9, True)])
-def test_a_long_table_goes_to_the_appendix(rows: int, folded: bool) -> None:
-    """More than eight rows stand in the appendix, all of them."""
+def test_a_long_table_is_folded_away(rows: int, folded: bool) -> None:
+    """More than eight rows are folded away, all of them."""
     read = document.read(book(code(shows(finding(rows)))))
     block = read.chapters[0].blocks[0]
     assert isinstance(block, FindingBlock)
     assert block.table
     assert block.table.folded is folded
-    assert [len(table.rows) for table in read.tables] == ([rows] if folded else [])
+    assert len(block.table.rows) == rows
 
 
 def test_the_first_page_has_one_order() -> None:
@@ -97,10 +99,10 @@ def test_a_headed_section_of_the_first_page_moves_as_one() -> None:
     """A heading stays with what stands under it."""
     cells = [
         v4.new_markdown_cell("# Q\n\n## Take care"),
-        code(shown({results.NOTICE_MIME: CAUTION})),
+        code(shown({NOTICE_MIME: CAUTION})),
         v4.new_markdown_cell("## Numbers"),
-        code(shown({results.TILES_MIME: TILES})),
-        code(shown({results.CLAIMS_MIME: claims(count=2)})),
+        code(shown({TILES_MIME: TILES})),
+        code(shown({CLAIMS_MIME: claims(count=2)})),
     ]
     assert kinds(document.read(book(*cells)).opening) == ["prose", "tiles", "claims", "prose", "notice"]
 
@@ -117,7 +119,7 @@ def test_the_summary_is_printed_first_and_chapters_keep_their_order() -> None:
 
 def test_at_most_seven_claims_in_front_and_none_is_lost() -> None:
     """The changed and the decided come first; the full list stands in the appendix."""
-    read = document.read(book(code(shown({results.CLAIMS_MIME: claims(count=12)}))))
+    read = document.read(book(code(shown({CLAIMS_MIME: claims(count=12)}))))
     front = read.opening[0]
     listed = read.appendix[0].blocks[0]
     assert isinstance(front, ClaimsBlock)
@@ -129,9 +131,9 @@ def test_at_most_seven_claims_in_front_and_none_is_lost() -> None:
 
 def test_a_list_of_all_claims_is_not_doubled() -> None:
     """Where the notebook itself lists all claims in an appendix cell, under its own heading, that list stands once."""
-    listed = code(shown({results.CLAIMS_MIME: claims("appendix", 12)}), tags=["appendix"])
+    listed = code(shown({CLAIMS_MIME: claims("appendix", 12)}), tags=["appendix"])
     told = v4.new_markdown_cell("## All claims\n\nWith their parts.", metadata={"tags": ["appendix"]})
-    read = document.read(book(code(shown({results.CLAIMS_MIME: claims(count=12)})), told, listed))
+    read = document.read(book(code(shown({CLAIMS_MIME: claims(count=12)})), told, listed))
     assert kinds(read.appendix[0].blocks) == ["prose", "claims"]
     block = read.appendix[0].blocks[1]
     assert isinstance(block, ClaimsBlock)
@@ -140,7 +142,7 @@ def test_a_list_of_all_claims_is_not_doubled() -> None:
 
 def test_a_verdict_says_its_sentence_and_where_it_flips() -> None:
     """Estimate, interval, n and region stand in its sentence, so they are not said a second time."""
-    block = document.read(book(code(shown({results.VERDICT_MIME: verdict()})))).chapters[0].blocks[0]
+    block = document.read(book(code(shown({VERDICT_MIME: verdict()})))).chapters[0].blocks[0]
     assert isinstance(block, VerdictBlock)
     assert block.word == "Supported"
     assert block.sentence == verdict()["sentence"]
@@ -176,7 +178,7 @@ def test_a_notebook_without_a_result_says_so() -> None:
 
 def test_an_output_that_cannot_be_read_is_said_in_its_place() -> None:
     """A broken result is loud: shown where it stood, and warned of."""
-    read = document.read(book(code(shown({results.VERDICT_MIME: verdict(verdict="perhaps")}))))
+    read = document.read(book(code(shown({VERDICT_MIME: verdict(verdict="perhaps")}))))
     assert isinstance(read.chapters[0].blocks[0], Failed)
     assert "perhaps" in read.warnings[0]
 

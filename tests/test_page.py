@@ -12,8 +12,10 @@ import pytest
 from nbformat import v4
 from report_sample import TILES, book, chapter, chart, claims, code, failed, finding, report, shown, shows, verdict
 
-from cxresearch.report import document, page, results
+from cxresearch.claims import VERDICT_MIME
+from cxresearch.report import document, page
 from cxresearch.report.exporters import CxHTMLExporter
+from cxresearch.report.shown import CLAIMS_MIME, NOTICE_MIME, TILES_MIME
 
 WILD = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> \"' $x^2$ `tick` =cmd()|x </style> {{ 7*7 }} हिन्दी 中文 😀"
@@ -52,10 +54,10 @@ def wild() -> str:
         v4.new_markdown_cell(f"# {WILD}\n\n{WILD}\n\n    {WILD}\n\n| a |\n|---|\n| <b>x</b> |"),
         code(shows(finding(**words))),
         code(chart(alt=WILD, caption=WILD)),
-        code(shown({results.VERDICT_MIME: part})),
-        code(shown({results.CLAIMS_MIME: claim})),
-        code(shown({results.TILES_MIME: tiles})),
-        code(shown({results.NOTICE_MIME: {"title": WILD, "items": [WILD, WILD], "tone": WILD}})),
+        code(shown({VERDICT_MIME: part})),
+        code(shown({CLAIMS_MIME: claim})),
+        code(shown({TILES_MIME: tiles})),
+        code(shown({NOTICE_MIME: {"title": WILD, "items": [WILD, WILD], "tone": WILD}})),
         code(v4.new_output("error", ename=WILD, evalue=WILD, traceback=[])),
     )
     about = dict.fromkeys(("title", "subtitle", "edition", "study_title", "period", "segment", "command", "lang"), WILD)
@@ -162,7 +164,7 @@ def test_the_order_of_the_first_page(html: str) -> None:
 def test_a_quoted_claim_is_marked_as_a_quotation(html: str) -> None:
     """Another's strong words stand in a marked element, and nowhere else."""
     said = {"title": "The answer", "items": ["Refuted: “Stars <sell>”"], "tone": "info"}
-    html += page.render(document.read(book(code(shown({results.NOTICE_MIME: said})))))
+    html += page.render(document.read(book(code(shown({NOTICE_MIME: said})))))
     assert '<q class="claim-quote">Stars &lt;sell&gt;</q>' in html
     marked = re.sub(r'<(blockquote|q) class="claim-quote">.*?</\1>', "", html, flags=re.S)
     assert "Good service sells" in html

@@ -31,9 +31,11 @@ from report_sample import (
     verdict,
 )
 
+from cxresearch.claims import VERDICT_MIME
 from cxresearch.errors import RenderError
 from cxresearch.report import document, fonts, paper, results
 from cxresearch.report.exporters import CxPDFExporter
+from cxresearch.report.shown import CLAIMS_MIME, TILES_MIME
 
 WILD = '<script>x</script> #link("a")[b] $x^2$ `tick` *b* _i_ =cmd()|x \\ @y //z ' + "w" * 90
 SCRIPTS = "हिन्दी العربية Ελληνικά кириллица"
@@ -84,7 +86,7 @@ def test_nothing_in_the_data_is_read_as_markup(tmp_path: Path) -> None:
         v4.new_markdown_cell(f"# {WILD}"),
         code(shows(finding(answer=WILD, caveats=()))),
         code(chart(alt=WILD, caption=WILD)),
-        code(shown({results.VERDICT_MIME: verdict(statement=WILD, sentence=WILD)})),
+        code(shown({VERDICT_MIME: verdict(statement=WILD, sentence=WILD)})),
     )
     made = paper.render(document.read(notebook))
     assert compliant(made.pdf, tmp_path)
@@ -189,7 +191,7 @@ def test_where_no_paper_can_be_made_the_error_says_why(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("count", [1, 7])
 def test_pages_are_counted_right_whatever_the_length_of_the_front(count: int) -> None:
     """Page numbers, contents and running titles settle: every page carries its own number, in order."""
-    front = book(code(shown({results.TILES_MIME: TILES})), code(shown({results.CLAIMS_MIME: claims(count=count)})))
+    front = book(code(shown({TILES_MIME: TILES})), code(shown({CLAIMS_MIME: claims(count=count)})))
     made = paper.render(document.read(document.merge([("scorecard", front), ("a", chapter())], METADATA)))
     assert made.warnings == ()
     sheets = [sheet.extract_text() for sheet in PdfReader(io.BytesIO(made.pdf)).pages]

@@ -8,7 +8,7 @@ from typing import Any
 
 from cxresearch.data.terms import BY_NAME
 from cxresearch.finding import Finding
-from cxresearch.measures import MEASURES, MODELS, number
+from cxresearch.measures import MEASURES, MODELS, capital, number
 
 ALT_LENGTH = 600
 # Control signs, signs that turn the direction of what follows, and what is no character at all.
@@ -124,7 +124,7 @@ def alternative(
 
 def sentence(text: str) -> str:
     """Text with a capital at its beginning and a full stop at its end."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    return capital(text.rstrip(".")) + "."
 
 
 def _shortened(items: list[str], room: int) -> str:

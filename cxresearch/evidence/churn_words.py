@@ -7,7 +7,7 @@ from typing import Any
 
 from cxresearch.data.study import Study
 from cxresearch.finding import Finding, written
-from cxresearch.measures import number
+from cxresearch.measures import capital, number
 
 
 def answer(study: Study, terms: Sequence[str], finding: Finding, given: Sequence[str] | None) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def answer(study: Study, terms: Sequence[str], finding: Finding, given: Sequence
             firth = next((r for r in finding.rows(term=term, model="penalised") if r["estimate"] is not None), None)
             more = f"; penalised (Firth) odds ratio {written(firth)}, not to be judged by" if firth else ""
             told.append(f"For {label} no slope is estimable: {best['effect_label']}{more}")
-            titles.append(f"{_cap(label)}: no slope is estimable")
+            titles.append(f"{capital(label)}: no slope is estimable")
             continue
         held = f"at the same {_held(study, term, given)}" if best["model"] == "adjusted" else "crude"
         told.append(
@@ -48,7 +48,3 @@ def _direction(record: dict[str, Any]) -> str:
     if record["conf_low"] is None or record["conf_low"] <= 0 <= record["conf_high"]:
         return "No difference told from zero in"
     return "More" if record["estimate"] > 0 else "Fewer"
-
-
-def _cap(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -17,7 +17,7 @@ from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED, KEYS
 from cxresearch.evidence import pitfalls
 from cxresearch.evidence.lab import stability
 from cxresearch.evidence.lights import Limits, Seen, light, percent
-from cxresearch.measures import number
+from cxresearch.measures import capital, number
 
 Array = NDArray[np.float64]
 MOST_ROWS = 40_000  # of the panel or of the answers that are looked at: whole customers, by the md5 of their id
@@ -157,7 +157,7 @@ def drift(study: Study, limits: Limits) -> Seen:
     seen = Seen(
         f"{what} of the period against the months before: look beyond {look:g}, stop beyond {stop:g}, where chance does not explain it",
         advice="Find out whether customers changed or how they are measured before the period is compared with earlier ones.",
-        method=f"{what[0].upper()}{what[1:]} {how[test]}.",
+        method=f"{capital(what)} {how[test]}.",
         lacking=("panel.period of an earlier month",),
         sample=_sample(looked_at(study)),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from cxresearch.evidence.lab import consistency, extraction
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.questionnaire import ANSWERS, Answers
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import number
+from cxresearch.measures import capital, number
 from cxresearch.table import row, tidy
 
 Array = NDArray[np.float64]
@@ -187,8 +187,8 @@ def _each(study: Study, found: Mapping[str, Finding]) -> Finding:
         method=next(iter(told.values())).method,
         sample=" ".join(dict.fromkeys(finding.sample for finding in told.values())),
         caveats=[caveat for finding in told.values() for caveat in finding.caveats],
-        answer=_opened("; ".join(f"{labels[name]}: {text}" for name, text in lines.items()) + "."),
-        title=_opened("; ".join(f"{labels[name]}: {text.partition(',')[0]}" for name, text in lines.items())),
+        answer=capital("; ".join(f"{labels[name]}: {text}" for name, text in lines.items()) + "."),
+        title=capital("; ".join(f"{labels[name]}: {text.partition(',')[0]}" for name, text in lines.items())),
     )
     return dataclasses.replace(whole, labels=dict(whole.labels) | labels)
 
@@ -210,10 +210,6 @@ def _counted_words(finding: Finding) -> str:
     if not scores:
         parts.append("of one answer each it cannot be told whether they are distinct")
     return ", ".join(parts)
-
-
-def _opened(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _apart(pair: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from cxresearch.evidence import pitfalls, sampling, silent
 from cxresearch.evidence.ladder import Pair
 from cxresearch.evidence.pitfalls import side
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import MODELS, number
+from cxresearch.measures import MODELS, capital, number
 
 HUGE_N = 20_000
 SMALL_R = 0.05
@@ -32,7 +32,7 @@ def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.No
     made = {record["measure"] for record in table}
     parts = [", ".join(name for measure, name in NAMES.items() if measure in made) + "."]
     if adjusters:
-        parts.append(f"{_cap(held)}: partial correlation given {', '.join(adjusters)}.")
+        parts.append(f"{capital(held)}: partial correlation given {', '.join(adjusters)}.")
     if any(record["model"] == "reliable" for record in table):
         parts.append("Corrected for unreliability by Cronbach's alpha of the items, whose own error is counted.")
     if any(record["model"] == "all_customers" for record in table):
@@ -62,11 +62,11 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
         within = f"; within customer {', '.join(inside)}" if inside else ""
         held = ", at the same usage and price" if pair.given else ""
         return (
-            f"{_cap(x)} with {y} so many months later{held}: r = {listed}{within}.",
-            f"{_cap(x)} with {y}, by the months between them",
+            f"{capital(x)} with {y} so many months later{held}: r = {listed}{within}.",
+            f"{capital(x)} with {y}, by the months between them",
         )
     crude = next((r for r in records if r["model"] == "crude"), first)
-    text = f"{_cap(x)} and {y} {_goes(crude)}: crude r {written(crude)}"
+    text = f"{capital(x)} and {y} {_goes(crude)}: crude r {written(crude)}"
     turned = [r for r in records if _turns(crude, r)]
     gone = [r for r in records if _gone(crude, r)]
     last = next(
@@ -78,11 +78,11 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
         text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
         text += f"; {finding.spoken('model', last['model'])}: {written(last, n=False)}"
-    title = f"{_cap(x)} and {y} {_goes(last or crude)}"
+    title = f"{capital(x)} and {y} {_goes(last or crude)}"
     if turned:
-        title = f"{_cap(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
+        title = f"{capital(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
     elif gone:
-        title = f"{_cap(x)} and {y}: the crude correlation is not there {_where(finding, gone[0])}"
+        title = f"{capital(x)} and {y}: the crude correlation is not there {_where(finding, gone[0])}"
     return text + ".", title
 
 
@@ -140,10 +140,6 @@ def _where(finding: Finding, record: dict[str, Any]) -> str:
     """The step of a row as a place: `within segment`, `at the same usage and price`."""
     step = finding.spoken("model", record["model"])
     return step if step.startswith("within") else f"at the {step}"
-
-
-def _cap(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _turns(crude: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -229,7 +225,7 @@ def _bent(crude: dict[str, dict[str, Any]], x: str, y: str) -> list[Caveat]:
     r, rho = crude["r"]["estimate"], crude["rho"]["estimate"]
     if abs(r - rho) < max(BENT, BENT_PART * max(abs(r), abs(rho))):
         return []
-    text = f"{_cap(x)} with {y}: r is {number(r)} and the rank correlation {number(rho)}, so the relation is no straight line, or a few extreme values make r. Read rho for most customers; rank_drivers(method='penalty_reward') tells the slopes on both sides of the mean."
+    text = f"{capital(x)} with {y}: r is {number(r)} and the rank correlation {number(rho)}, so the relation is no straight line, or a few extreme values make r. Read rho for most customers; rank_drivers(method='penalty_reward') tells the slopes on both sides of the mean."
     return [Caveat("nonlinear", text)]
 
 
@@ -245,6 +241,6 @@ def _reversal(study: Study, own: list[dict[str, Any]], crude: dict[str, Any] | N
             levels = [r for r in levels if r["n"] >= study.min_cell]
             against = sum(_turns(crude, r) for r in levels)
             each = f" ({against} of {len(levels)} levels by themselves)" if levels else ""
-            text = f"{_cap(MODELS.get(record['model'], record['model']))} the sign is the opposite of that over all customers{each}: "
+            text = f"{capital(MODELS.get(record['model'], record['model']))} the sign is the opposite of that over all customers{each}: "
             return [Caveat("reversed", text + "the groups differ, not the customers in them. Read the groups.")]
     return []

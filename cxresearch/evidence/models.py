@@ -21,6 +21,7 @@ from cxresearch.evidence.passes import fit_in_passes
 from cxresearch.evidence.rows import CAP
 from cxresearch.evidence.shares import slopes
 from cxresearch.finding import Caveat, Finding, written
+from cxresearch.measures import capital
 from cxresearch.table import row
 
 KINDS = {"linear": "Least squares", "logistic": "Logistic regression", "ordinal": "Proportional odds"}
@@ -235,7 +236,7 @@ def _finding(
             f"the slope of {spoken(outcome)} for {BY_NAME[a].more} differs by {written(r, n=False)} with each {BY_NAME[b].more}"
             for (a, b), r in products.items()
         )
-        answer = f"{answer[0].upper()}{answer[1:]} (the slope of a single term is that where the other is 0)"
+        answer = f"{capital(answer)} (the slope of a single term is that where the other is 0)"
     return sampling.finding(
         study,
         [*made, *products.values()],

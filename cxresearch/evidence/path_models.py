@@ -18,7 +18,7 @@ from cxresearch.evidence.lab.bootstrap import bootstrap_interval
 from cxresearch.evidence.lab.pls import SCHEMES, PathModel, composite, fit_paths, performance
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import MODELS
+from cxresearch.measures import MODELS, capital
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
@@ -265,4 +265,4 @@ def _answer(finding: Finding, names: Sequence[str], links: Mapping[str, Sequence
     text = f"{one} is {written(best)}, R² {written(finding.one(measure='r2', outcome=to), n=False)}"
     doubt = "Not to be relied on, the model is improper. " if IMPROPER in [c.code for c in finding.caveats] else ""
     how = MODELS[best["model"]].removeprefix("path model, ")
-    return f"{doubt}In the model as drawn ({how}) {first}: {text}.", first[:1].upper() + first[1:]
+    return f"{doubt}In the model as drawn ({how}) {first}: {text}.", capital(first)

@@ -12,6 +12,7 @@ from cxresearch.data.terms import AFTER_LEAVING, EARNED, PROBLEMS, SYMPTOMS
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
 from cxresearch.finding import Caveat
+from cxresearch.measures import capital
 
 AT_THE_END = 0.05  # of the answers at the best end of a scale; from so many on the end bends what goes with it
 
@@ -71,8 +72,7 @@ def bent(study: Study, table: ir.Table, terms: Sequence[str]) -> list[Caveat]:
 
 
 def _listed(labels: Sequence[str]) -> str:
-    text = ", ".join(labels)
-    return text[:1].upper() + text[1:]
+    return capital(", ".join(labels))
 
 
 def side(record: Mapping[str, Any]) -> int:

@@ -29,7 +29,7 @@ class Table:
     numeric: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
-    folded: bool = False  # too long for its place, or drawn there: stands in the appendix
+    folded: bool = False  # too long for its place, or drawn there
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,6 @@ class Document:
     opening: tuple[Block, ...]
     chapters: tuple[Chapter, ...]
     appendix: tuple[Chapter, ...]
-    tables: tuple[Table, ...]
     glossary: tuple[tuple[str, str, str, str], ...]
     limits: tuple[str, ...] = LIMITS
     warnings: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Any
 from cxresearch.claims import WORDS, Verdict, combine
 from cxresearch.data.terms import BY_NAME, TABLES
 from cxresearch.finding import LIGHTS, Finding
+from cxresearch.measures import capital
 from cxresearch.policy import Claim, register
 from cxresearch.report.shown import Shown, notice
 
@@ -46,7 +47,7 @@ def _judged(claim: Mapping[str, Any]) -> str:
     """A claim with its verdict, the decision it bears on, and the margins at which its parts would turn."""
     bearing = BEARING[claim["verdict"]].format(decision=register()[claim["id"]].decision)
     turns = "; ".join(_turn(part, alone=len(claim["parts"]) == 1) for part in claim["parts"])
-    return f"{claim['id']} is {WORDS[claim['verdict']]} and {bearing}. {turns[0].upper()}{turns[1:]}."
+    return f"{claim['id']} is {WORDS[claim['verdict']]} and {bearing}. {capital(turns)}."
 
 
 def _turn(part: Mapping[str, Any], alone: bool) -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 
+from cxresearch.claims import VERDICT_MIME
 from cxresearch.data.terms import BY_NAME
 from cxresearch.finding import FINDING_MIME, Finding
 from cxresearch.report import front, prose, results
@@ -26,9 +27,9 @@ from cxresearch.report.blocks import (
     FindingBlock,
     Notice,
     Prose,
-    Table,
 )
 from cxresearch.report.drawing import safe_svg
+from cxresearch.report.shown import CLAIMS_MIME, NOTICE_MIME, TILES_MIME
 from cxresearch.report.texts import as_text, clean
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 OWN = "notebook"  # a cell for the researcher, which the report leaves out
 BANNER = "papermill-error-cell-tag"  # papermill's own words on a failed notebook
 MADE: dict[str, Callable[[Mapping[str, Any]], Block]] = {
-    results.VERDICT_MIME: results.verdict,
-    results.CLAIMS_MIME: results.claims,
-    results.TILES_MIME: results.tiles,
-    results.NOTICE_MIME: results.notice,
+    VERDICT_MIME: results.verdict,
+    CLAIMS_MIME: results.claims,
+    TILES_MIME: results.tiles,
+    NOTICE_MIME: results.notice,
 }
 
 
@@ -109,7 +110,6 @@ class _Reader:
             tuple(opening),
             tuple(rest),
             tuple(self.extra),
-            tuple(_folded([*(chapter for _, chapter in chapters), *self.extra])),
             _glossary(self.terms),
             warnings=tuple(self.warnings),
         )
@@ -120,7 +120,7 @@ class _Reader:
         aside: list[Block] = []
         outline = prose.Outline(level)
         later = prose.Outline(3 if name == self.summary else 4)
-        self.folds = name == self.summary  # the first page shows sentences; its tables stand in the appendix
+        self.folds = name == self.summary  # the first page shows sentences, its tables are folded away
         for cell in cells:
             tags = cell.get("metadata", {}).get("tags", [])
             if BANNER in tags or (OWN in tags and not _failing(cell)):
@@ -200,9 +200,7 @@ class _Reader:
 
 
 def _fronts(cells: Iterable[Mapping[str, Any]]) -> bool:
-    claims = (
-        out["data"][results.CLAIMS_MIME] for cell in cells for out in _shown(cell) if results.CLAIMS_MIME in out["data"]
-    )
+    claims = (out["data"][CLAIMS_MIME] for cell in cells for out in _shown(cell) if CLAIMS_MIME in out["data"])
     return any(shown.get("level") == "front" for shown in claims)
 
 
@@ -243,13 +241,6 @@ def _paired(blocks: Iterable[Block]) -> list[Block]:
         else:
             paired.append(block)
     return paired
-
-
-def _folded(chapters: Iterable[Chapter]) -> Iterator[Table]:
-    """The tables that stand in the appendix, in reading order."""
-    for block in (block for chapter in chapters for block in chapter.blocks):
-        if isinstance(block, FindingBlock) and block.table and block.table.folded:
-            yield block.table
 
 
 def _said_once(blocks: Iterable[Block]) -> list[Block]:

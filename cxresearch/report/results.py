@@ -12,13 +12,9 @@ from cxresearch.measures import MEASURES, number
 from cxresearch.report.blocks import Claim, ClaimsBlock, Failed, FindingBlock, Notice, Table, Tile, Tiles, VerdictBlock
 from cxresearch.report.texts import as_text, clean
 
-VERDICT_MIME = "application/vnd.cxresearch.verdict+json"
-CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
-TILES_MIME = "application/vnd.cxresearch.tiles+json"
-NOTICE_MIME = "application/vnd.cxresearch.notice+json"
 SVG_MIME = "image/svg+xml"
 
-ROWS_IN_PLACE = 8  # a longer table of a finding goes to the appendix
+ROWS_IN_PLACE = 8  # a longer table of a finding is folded away
 LETTERS = 75  # of text, that fit beside the numbers of a row
 
 TEXTS = ("outcome", "term", "model", "group", "measure", "unit")  # what a row is about, then how it is measured

@@ -18,10 +18,8 @@ from cxresearch.report.archive import ROOT
 from cxresearch.report.ledger import open_ledger
 from cxresearch.report.nearness import away, telling
 from cxresearch.report.shopping import lacking, waits
-from cxresearch.report.shown import Shown, notice
+from cxresearch.report.shown import CLAIMS_MIME, TILES_MIME, Shown, notice
 
-CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
-TILES_MIME = "application/vnd.cxresearch.tiles+json"
 MOST_ON_FRONT = 7
 MOST_CAUTIONS = 3
 # what a first page of paper holds below its tiles, in lines of a notice; and how many letters a line has

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+CLAIMS_MIME = "application/vnd.cxresearch.claims+json"
+TILES_MIME = "application/vnd.cxresearch.tiles+json"
 NOTICE_MIME = "application/vnd.cxresearch.notice+json"
 
 

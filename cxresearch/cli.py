@@ -100,7 +100,7 @@ def _parser() -> Parser:
 
 def _add_values(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="study file: what columns mean (default: data/demo.toml)")
-    parser.add_argument("--period", metavar="P", help="month as 2026-10, or latest, or last-month (default: latest)")
+    parser.add_argument("--period", metavar="P", help="2026-10, 2026-Q3, latest, last-month or last-quarter (default: latest)")
     parser.add_argument("--as-of", metavar="DATE", type=_day, help="day that period words count from (default: today)")
     parser.add_argument(
         "-p",

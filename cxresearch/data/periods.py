@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from datetime import date
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 from cxresearch.errors import UsageError
 
 _MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 _QUARTER = re.compile(r"(\d{4})-Q([1-4])", re.ASCII)
 WORDS = ("latest", "last-month", "last-quarter")
+SHORT = 0.5  # of its usual rows: with fewer a month is not all there yet
+ENOUGH = 30  # rows of a usual month: of fewer, chance alone leaves half
+LEAST = 3  # months before that say what is usual
 
 
 def is_month(period: str) -> bool:
@@ -70,22 +73,55 @@ def year_before(period: str) -> str:
     return quarter(earlier) if is_quarter(period) else earlier
 
 
-def resolve(word: str, available: Collection[str], as_of: str | None = None) -> str:
-    """The month or quarter that a period word stands for: `latest` is the last month of those available.
+def within(window: Sequence[str], period: str) -> tuple[str, ...]:
+    """The periods as long as `period` that end with it and lie wholly in a window of months, oldest first."""
+    found: tuple[str, ...] = (period,)
+    while months(earlier := before(found[0]))[0] >= window[0]:
+        found = (earlier, *found)
+    return found
 
-    `last-month` and `last-quarter` count from the day `as_of`, which they need. Raises UsageError for a word that is
-    none.
+
+def doubt(period: str, counts: Mapping[str, Mapping[str, int]], as_of: str | None = None) -> str:
+    """Why a period is not complete, in a sentence; empty where nothing says so.
+
+    It is not where the day `as_of` lies in it or before it, where one of its months has no row in any table, or where a
+    table (`counts`: rows by table and month) has far fewer rows in its last month than is usual in the months before.
+    """
+    own = months(period)
+    told = []
+    if as_of and as_of[:7] <= own[-1]:
+        told.append(f"it had not ended on {as_of}")
+    if lacking := [month for month in own if not any(rows.get(month) for rows in counts.values())]:
+        told.append(f"there are no rows of {' and '.join(lacking)}")
+    for table, rows in counts.items() if own[-1] not in lacking else ():
+        n, usual = rows.get(own[-1], 0), usually(rows, own[-1])
+        if usual >= ENOUGH and n < SHORT * usual:
+            told.append(f"{table} has {n:,} rows in {own[-1]}, and {usual:,.0f} in a usual month")
+    return f"{period} is not complete: {'; '.join(told)}. Its numbers may still change." if told else ""
+
+
+def usually(rows: Mapping[str, int], month: str) -> float:
+    """How many rows a month usually has, judged by the months of the year before; 0 where fewer than three have any."""
+    earlier = [rows[m] for m in span(shift(month, -1), 12) if rows.get(m)]
+    return median(earlier) if len(earlier) >= LEAST else 0.0
+
+
+def resolve(word: str, counts: Mapping[str, Mapping[str, int]], as_of: str | None = None) -> str:
+    """The month or quarter that a period word stands for, given the rows of each table and month.
+
+    `latest` is the last complete month, or where none is the last one. `last-month` and `last-quarter` count from the
+    day `as_of`, which they need. Raises UsageError for a word that is none.
     """
     if word == "latest":
-        if not available:
+        there = sorted({month for rows in counts.values() for month in rows}, reverse=True)
+        if not there:
             raise UsageError("the study holds no period at all; check the column that is mapped to 'period'")
-        return max(available)
+        return next((month for month in there if not doubt(month, counts, as_of)), there[0])
     if word in WORDS:
-        today = date.fromisoformat(as_of) if as_of else None
-        if today is None:
+        if as_of is None:
             example = "2026-Q3" if word == "last-quarter" else "2026-10"
             raise UsageError(f"period {word!r} needs a day to count from; name the period itself, as {example}")
-        month = f"{today.year:04d}-{today.month:02d}"
+        month = as_of[:7]
         return before(quarter(month) if word == "last-quarter" else month)
     months(word)
     return word

@@ -67,6 +67,9 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
     study = preflight(shared["data"], shared["period"], as_of, sorted(segments))
+    for doubt in (study.passed_over, study.incomplete):
+        if doubt:
+            say(f"warning: {doubt}")
     for name, form in forms.items():
         resolved = {"data": shared["data"], "period": study.period}
         values[name] |= {key: value for key, value in resolved.items() if key in form}
@@ -103,10 +106,10 @@ def _default(forms: Mapping[str, Mapping[str, parameters.Parameter]], name: str)
 
 def _folders(request: Request, period: str) -> tuple[Path, Path]:
     """Where the report of the period lies, and that of the period before."""
-    from cxresearch.data.periods import shift
+    from cxresearch.data.periods import before
 
     base = (request.out or request.root / "reports") / request.edition.name
     # other values are another report: the one that is published every month stays what it is
     other = {name: value for name, value in request.values.items() if name not in ("data", "period")}
     inner = archive.folder_name(other)
-    return base / period / inner, base / shift(period, -1) / inner
+    return base / period / inner, base / before(period) / inner

@@ -118,6 +118,8 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-f",
         "--parameters-file",
+        action="append",
+        default=[],
         metavar="FILE",
         help="values for parameters from a file, TOML or JSON; -p is stronger, the edition's values are weaker",
     )
@@ -199,10 +201,12 @@ def _file_values(asked: argparse.Namespace) -> dict[str, Any]:
     """The file of values as the user named it, and what stands in it."""
     from cxresearch.report import archive, values
 
-    if asked.parameters_file is None:
+    if len(asked.parameters_file) > 1:
+        raise UsageError("-f is given twice; write the values into one file")
+    if not asked.parameters_file:
         return {}
-    path = Path(asked.parameters_file)
-    return {"file": archive.from_root(path, ROOT), "file_values": values.from_file(path, asked.parameters_file)}
+    name = asked.parameters_file[0]
+    return {"file": archive.from_root(Path(name), ROOT), "file_values": values.from_file(Path(name), name)}
 
 
 @contextmanager

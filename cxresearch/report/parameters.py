@@ -78,7 +78,9 @@ class Parameter:
 
 def told(parameter: Parameter, *, is_read: bool) -> dict[str, Any]:
     """A line of the form as plain data, for other programs; a date is text there, since JSON has none."""
-    span = None if parameter.low is None else [parameter.low, parameter.high]
+    span = None
+    if parameter.low is not None and parameter.high is not None:
+        span = [int(end) if end.is_integer() else end for end in (parameter.low, parameter.high)]
     return {
         "name": parameter.name,
         "type": parameter.kind.declared,

@@ -6,6 +6,7 @@ Results (paths) go to stdout, progress and errors to stderr. Nothing heavy is im
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import signal
 import sys
@@ -94,13 +95,16 @@ def _parser() -> Parser:
 
     params = verbs.add_parser("params", help="show the parameters of a notebook", allow_abbrev=False)
     params.add_argument("notebook", metavar="NOTEBOOK", help="a notebook of notebooks/")
+    params.add_argument("--json", action="store_true", help="as JSON, for other programs")
     params.set_defaults(run=_params)
     return parser
 
 
 def _add_values(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="FILE", help="study file: what columns mean (default: data/demo.toml)")
-    parser.add_argument("--period", metavar="P", help="month as 2026-10, or latest, or last-month (default: latest)")
+    parser.add_argument(
+        "--period", metavar="P", help="2026-10, 2026-Q3, latest, last-month or last-quarter (default: latest)"
+    )
     parser.add_argument("--as-of", metavar="DATE", type=_day, help="day that period words count from (default: today)")
     parser.add_argument(
         "-p",
@@ -110,6 +114,14 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar=("NAME", "VALUE"),
         help="a value for a parameter of the notebooks; may be repeated (see `cxresearch params NOTEBOOK`)",
+    )
+    parser.add_argument(
+        "-f",
+        "--parameters-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="values for parameters from a file, TOML or JSON; -p is stronger, the edition's values are weaker",
     )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder that NAME/PERIOD is put under (default: reports)")
 
@@ -156,6 +168,7 @@ def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) 
         command=command,
         root=ROOT,
         values=_values(asked),
+        **_file_values(asked),
         as_of=asked.as_of or datetime.now().astimezone().date(),
         out=Path(asked.output).resolve() if asked.output else None,
     )
@@ -182,6 +195,18 @@ def _values(asked: argparse.Namespace) -> dict[str, str]:
             raise UsageError(f"parameter {name!r} is given twice")
         values[name] = text
     return values
+
+
+def _file_values(asked: argparse.Namespace) -> dict[str, Any]:
+    """The file of values as the user named it, and what stands in it."""
+    from cxresearch.report import archive, values
+
+    if len(asked.parameters_file) > 1:
+        raise UsageError("-f is given twice; write the values into one file")
+    if not asked.parameters_file:
+        return {}
+    name = asked.parameters_file[0]
+    return {"file": archive.from_root(Path(name), ROOT), "file_values": values.from_file(Path(name), name)}
 
 
 @contextmanager
@@ -236,11 +261,22 @@ def _study_title(path: Path) -> str:
 
 
 def _params(asked: argparse.Namespace) -> int:
-    from cxresearch.report import edition, parameters
+    from cxresearch.report import edition, parameters, readers
 
-    form = parameters.read(edition.notebook(asked.notebook, ROOT), asked.notebook)
-    _print_table([(one.name, one.allowed, f"default {one.default!r}", one.help) for one in form.values()])
+    book = edition.notebook(asked.notebook, ROOT)
+    form, ignored = parameters.read(book, asked.notebook), readers.unread(book)
+    if asked.json:
+        lines = [parameters.told(one, is_read=one.name not in ignored) for one in form.values()]
+        print(json.dumps(lines, ensure_ascii=False, indent=2, default=str))
+        return 0
+    marked = dict.fromkeys(ignored, " (never read: a value changes nothing)")
+    rows = [(one, f"{one.help}{marked.get(one.name, '')}".strip()) for one in form.values()]
+    _print_table([(one.name, one.allowed, f"default {_shown(one.default)}", text) for one, text in rows])
     return 0
+
+
+def _shown(default: Any) -> str:
+    return default.isoformat() if isinstance(default, date) else repr(default)
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -10,7 +10,8 @@ import pytest
 from cxresearch.errors import UsageError
 from cxresearch.report import edition, parameters
 from cxresearch.report.archive import ROOT
-from cxresearch.report.parameters import Day, Translator, check, parse, read, sent, unread
+from cxresearch.report.parameters import Day, Translator, check, parse, read, sent
+from cxresearch.report.readers import unread
 
 
 def notebook(form: str, *later: str) -> dict[str, Any]:

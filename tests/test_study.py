@@ -77,11 +77,11 @@ def test_months_are_counted_across_years():
     """Periods are months: a step back from January is December."""
     assert periods.span("2026-02", 4) == ("2025-11", "2025-12", "2026-01", "2026-02")
     assert periods.shift("2025-12", 1) == "2026-01"
-    assert periods.resolve("last-month", [], "2026-01-31") == "2025-12"
-    assert periods.resolve("latest", ["2025-12", "2026-01"]) == "2026-01"
+    assert periods.resolve("last-month", {}, "2026-01-31") == "2025-12"
+    assert periods.resolve("latest", {"panel": {"2025-12": 1, "2026-01": 1}}) == "2026-01"
     for wrong in ("2026-1", "2026-00", "26-01", "2026-10\n", "２０２６-10", "lastest", ""):
         with pytest.raises(UsageError, match="is no month"):
-            periods.resolve(wrong, ["2026-10"])
+            periods.resolve(wrong, {"panel": {"2026-10": 1}})
 
 
 def test_a_lagged_column_is_that_of_so_many_months_before(tmp_path: Path):

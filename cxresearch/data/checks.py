@@ -147,7 +147,7 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
     if panel is not None:
         now = panel.select(list(KEYS))
         # of the report period only: a table with several rows for a customer has them in every month
-        now = now.filter(now.period == period)
+        now = now.filter(now.period.isin(list(periods.months(period))))
         _refuse_repeats(now, panel.file, "row", "give one row for each customer and period")
     if survey is not None:
         _refuse_other_kinds(survey)
@@ -159,7 +159,8 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
             if not source.identified:
                 where = f"{mapping.path.name} [tables.{source.name}]"
                 raise UsageError(f"{where}: map a column to 'customer_id', so that answers meet their panel rows")
-        _refuse_strangers(answers.filter(answers.period == period), survey.file, now, panel.file)
+        of_now = answers.filter(answers.period.isin(list(periods.months(period))))
+        _refuse_strangers(of_now, survey.file, now, panel.file)
     for name in EVENT_KEYS:
         if name in sources:
             _event_gate(name, sources)
@@ -224,9 +225,11 @@ def _refuse_other_kinds(survey: Source) -> None:
         raise UsageError(f"{survey.file}: kind of survey {other[0]!r} is none; it is one of {', '.join(allowed)}")
 
 
-def months(source: Source) -> set[str]:
-    """The periods of a table; raises UsageError for one that is no month."""
-    found = {p for p in source.select(["period"]).distinct().to_pyarrow()["period"].to_pylist() if p is not None}
+def months(source: Source) -> dict[str, int]:
+    """How many rows a table has of each month; raises UsageError for a period that is no month."""
+    table = source.select(["period"])
+    counted = table.group_by("period").aggregate(n=table.count()).to_pyarrow().to_pylist()
+    found = {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
     wrong = sorted(p for p in found if not periods.is_month(p))
     if wrong:
         advice = "of a date it is sql = \"strftime(day, '%Y-%m')\""

@@ -28,6 +28,8 @@ class Preflight:
     fingerprint: str
     rows: MappingType[str, int]
     columns: frozenset[str]  # as table.column
+    incomplete: str = ""  # why not all rows of the period are there; empty where nothing says so
+    passed_over: str = ""  # why `latest` is not the last month that there is
 
 
 def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment: str = ALL, window: int = 12) -> Study:
@@ -43,9 +45,11 @@ def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment:
         raise UsageError(f"window is {window}; it must lie in [1, 120]")
     engine = Engine()
     sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
-    resolved = _period(mapping, sources, period)
+    counts = _counts(mapping, sources)
+    resolved = _period(mapping, counts, period)
     checks.gate(mapping, sources, resolved)
-    study = Study(mapping, resolved, segment, window, engine, sources)
+    last = max(month for months in counts.values() for month in months if month in periods.months(resolved))
+    study = Study(mapping, resolved, segment, window, engine, sources, periods.doubt(resolved, counts), last)
     _check_segment(study, sources)
     return study
 
@@ -57,7 +61,8 @@ def preflight(
     mapping = _load(data)
     engine = Engine()
     sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
-    resolved = _period(mapping, sources, period, as_of)
+    counts = _counts(mapping, sources)
+    resolved = _period(mapping, counts, period, as_of)
     checks.gate(mapping, sources, resolved)
     for segment in segments:
         _check_segment(Study(mapping, resolved, segment, 1, engine, sources), sources)
@@ -68,7 +73,18 @@ def preflight(
     files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
     files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
     columns = frozenset(f"{name}.{column}" for name, source in sources.items() for column in source.values)
-    return Preflight(mapping.name, mapping.title, resolved, fingerprint(files), rows, columns)
+    last = max(month for months in counts.values() for month in months)
+    passed_over = periods.doubt(last, counts, as_of) if period == "latest" and resolved != last else ""
+    return Preflight(
+        mapping.name,
+        mapping.title,
+        resolved,
+        fingerprint(files),
+        rows,
+        columns,
+        periods.doubt(resolved, counts, as_of),
+        passed_over and f"{passed_over} So latest is {resolved}.",
+    )
 
 
 def _load(data: str) -> Mapping:
@@ -83,20 +99,28 @@ def _load(data: str) -> Mapping:
     return mapping
 
 
-def _period(mapping: Mapping, sources: MappingType[str, Source], word: str, as_of: str | None = None) -> str:
-    for source in sources.values():
-        if source.name in ("panel", "surveys") and "period" not in source.values:
+def _counts(mapping: Mapping, sources: MappingType[str, Source]) -> dict[str, dict[str, int]]:
+    """Rows of panel and surveys by month."""
+    dated = {name: source for name, source in sources.items() if name in ("panel", "surveys")}
+    for name, source in dated.items():
+        if "period" not in source.values:
             raise UsageError(
-                f"{mapping.path.name} [tables.{source.name}]: map a column to 'period' or state one, as period = '2026-10'"
+                f"{mapping.path.name} [tables.{name}]: map a column to 'period' or state one, as period = '2026-10'"
             )
-    available: set[str] = set()
-    for source in sources.values():
-        if source.name in ("panel", "surveys"):
-            available |= checks.months(source)
-    resolved = periods.resolve(word, sorted(available), as_of)
-    if resolved not in available:
+    return {name: checks.months(source) for name, source in dated.items()}
+
+
+def _period(mapping: Mapping, counts: dict[str, dict[str, int]], word: str, as_of: str | None = None) -> str:
+    resolved = periods.resolve(word, counts, as_of)
+    available = {month for months in counts.values() for month in months}
+    if not available & set(periods.months(resolved)):
         has = f"{min(available)} to {max(available)}" if available else "none"
         raise NoData(f"{mapping.path.name} holds no rows of period {resolved}; it holds {has}")
+    stated = [name for name, table in mapping.tables.items() if table.period is not None]
+    if stated and periods.is_quarter(resolved):
+        raise UsageError(
+            f"{mapping.path.name} [tables.{stated[0]}] states the one month {mapping.tables[stated[0]].period}, so it cannot be asked for {resolved}"
+        )
     return resolved
 
 

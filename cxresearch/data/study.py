@@ -60,9 +60,13 @@ class Study:
         window: int,
         engine: Engine,
         sources: MappingType[str, Source],
+        incomplete: str = "",
+        last: str = "",
     ) -> None:
         self.name, self.title = mapping.name, mapping.title
         self.period, self.segment, self.window = period, segment, window
+        self.incomplete = incomplete  # why the period's rows are not all there yet; empty where nothing says so
+        self._last = last or self.months[-1]  # of its months, the last that has rows
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
         self.churn_rate = mapping.churn_rate
@@ -125,8 +129,25 @@ class Study:
 
     @property
     def periods(self) -> tuple[str, ...]:
-        """The periods of the window, oldest first."""
-        return periods.span(self.period, self.window)
+        """The months of the window, oldest first; it ends with the last month of the report period and holds all of it."""
+        return periods.span(self.months[-1], max(self.window, len(self.months)))
+
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The months of the report period: one, or the three of a quarter."""
+        return periods.months(self.period)
+
+    @property
+    def trend(self) -> tuple[str, ...]:
+        """The months of the window, or for a quarter its whole quarters, oldest first: what a trend is read over."""
+        return periods.within(self.periods, self.period)
+
+    def by_period(self, table: ir.Table) -> ir.Table:
+        """A table of months with each written as the period of the trend that it lies in; other months are left out."""
+        if self.months == (self.period,):
+            return table
+        written = ((table.period == month, period) for period in self.trend for month in periods.months(period))
+        return table.mutate(period=ibis.cases(*written, else_=ibis.null("string"))).filter(ibis._.period.notnull())
 
     @property
     def controls(self) -> Role:
@@ -199,11 +220,11 @@ class Study:
     ) -> ir.Table:
         """The rows of a question as an Ibis table that has its columns, the keys and the cluster; nulls are kept.
 
-        `lag` says for which columns the value of so many periods before is meant. `only` names the periods
-        (default: the window). Whether customers left is unknown on rows of the report period.
+        `lag` says for which columns the value of so many months before is meant. `only` names the periods
+        (default: the window), months or quarters. Whether customers left is unknown on rows of the report's last month.
         """
         lag = {name: months for name, months in (lag or {}).items() if months}
-        wanted = tuple(only or self.periods)
+        wanted = self._months(only)
         table = self._unit([c for c in columns if c not in lag], wanted)
         for name, months in lag.items():
             earlier = self._unit([name], tuple(periods.shift(p, -months) for p in wanted))
@@ -234,9 +255,9 @@ class Study:
         table = source.select(list(source.values))
         table = table.filter(table.period.isin(list(wanted)))
         if "churned" in table.columns and not source.stated_period:
-            # left by the next period: on rows of the report period that is not known yet;
+            # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left
-            unknown = table.period == self.period
+            unknown = table.period == self._last
             table = table.mutate(churned=ibis.ifelse(unknown, ibis.null("float64"), table.churned))
         return self._of_segment(table)
 
@@ -274,15 +295,17 @@ class Study:
             return None
         extra = ["kind"] if "kind" in survey.values else []
         invited = survey.select([*KEYS, "answered_at", *extra])
-        invited = invited.filter(invited.period.isin(list(only or self.periods)))
+        invited = invited.filter(invited.period.isin(list(self._months(only))))
         if extra:
             invited = invited.filter(invited.kind == "relationship")
         invited = invited.select(*KEYS, answered=invited.answered_at.notnull().cast("float64"))
         if panel is None:
             return invited
-        return invited.inner_join(
-            self._unit([], tuple(only or self.periods)).select(*self._keys(), *columns), list(KEYS)
-        )
+        return invited.inner_join(self._unit([], self._months(only)).select(*self._keys(), *columns), list(KEYS))
+
+    def _months(self, only: Sequence[str] | None) -> tuple[str, ...]:
+        """The months of these periods (default: of the window)."""
+        return self.periods if only is None else tuple(month for period in only for month in periods.months(period))
 
     def _keys(self) -> list[str]:
         return list(dict.fromkeys([*KEYS, self.cluster()]))
@@ -304,6 +327,8 @@ class Study:
     def caveats(self) -> tuple[Caveat, ...]:
         """What holds for every number of this study."""
         found = []
+        if self.incomplete:
+            found.append(Caveat("incomplete", self.incomplete))
         if self.enriched:
             found.append(
                 Caveat(

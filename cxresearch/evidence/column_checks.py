@@ -80,7 +80,7 @@ def _looked(study: Study, name: str) -> Looked:
     terms = [c for c in terms if c in own or c not in source.values]
     cluster = study.cluster(table.columns)
     got = table.select(*dict.fromkeys(["period", cluster, *terms])).to_pyarrow()
-    now = np.asarray(pc.equal(got["period"], study.period).to_numpy(), dtype=bool)
+    now = np.asarray(pc.is_in(got["period"], pa.array(study.months)).to_numpy(), dtype=bool)
     values = {term: found for term in terms if (found := _numbers(got[term], BY_NAME[term].kind)) is not None}
     return Looked(name, of, pc.count_distinct(got[cluster]).as_py(), now, values)
 

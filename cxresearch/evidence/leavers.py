@@ -9,6 +9,7 @@ from typing import Any
 import ibis.expr.types as ir
 import numpy as np
 
+from cxresearch.data import periods
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.enrichment import per_1000, true_odds
@@ -118,7 +119,8 @@ def _levels(table: ir.Table, term: str, index: bool) -> list[tuple[str, ir.Value
 def churn_rate(study: Study) -> Finding:
     """How many customers left of every 1,000, in the last period for which that is known and in those before.
 
-    Rows: per_1000 for all (the last known period) and for each period of the window. Errors are clustered. In
+    Rows: per_1000 for all (the last known month; of a quarter the three from which its leavers left) and for each
+    month of the window. Errors are clustered. In
     an enriched study rates are corrected to its `churn_rate` (prior correction: King & Zeng 2001).
 
     Example:
@@ -136,7 +138,7 @@ def churn_rate(study: Study) -> Finding:
         if found.n:
             made.append(_rate_row(found, found.of("churned"), f"period={period}", odds))
     if made:
-        made.insert(0, made[-1] | {"group": "all", "term": made[-1]["group"].removeprefix("period=")})
+        made.insert(0, _of_report(study, made[-1], odds))
     finding = sampling.finding(
         study,
         made,
@@ -151,12 +153,24 @@ def churn_rate(study: Study) -> Finding:
     if not last or last[0]["estimate"] is None:
         why = sampling.why_not(finding, "whether customers left is known of no row")
         return dataclasses.replace(finding, answer=f"Not estimable: {why}.")
-    text = f"Of every 1,000 customers of {last[0]['term']}, {written(last[0])} had left by the next period."
+    who, by = last[0]["term"], "period"
+    if len(study.months) > 1:
+        who, by = f"a month from {who}", "month"
+    text = f"Of every 1,000 customers of {who}, {written(last[0])} had left by the next {by}."
     return dataclasses.replace(
         finding,
         answer=text,
-        title=f"{number(last[0]['estimate'], 1)} of 1,000 customers of {last[0]['term']} left by the next period",
+        title=f"{number(last[0]['estimate'], 1)} of 1,000 customers of {who} left by the next {by}",
     )
+
+
+def _of_report(study: Study, last: dict[str, Any], odds: float | None) -> dict[str, Any]:
+    """The rate of the report: of its last known month; of a quarter that of all who could leave in its months."""
+    known = periods.span(last["group"].removeprefix("period="), len(study.months))
+    if len(known) == 1:
+        return last | {"group": "all", "term": known[0]}
+    found = rows(study, study.rows(["churned"], only=known), ["churned"])
+    return _rate_row(found, found.of("churned"), "all", odds) | {"term": f"{known[0]} to {known[-1]}"}
 
 
 def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dict[str, Any]:

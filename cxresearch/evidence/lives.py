@@ -41,7 +41,9 @@ class Lives:
 def one_row_each(study: Study) -> bool:
     """Whether the table states one period: then it says of that one who left, and has one row a customer."""
     table = study.rows(["churned"])
-    return bool(table.filter((table.period == study.period) & table.churned.notnull()).limit(1).to_pyarrow().num_rows)
+    return bool(
+        table.filter((table.period == study.months[-1]) & table.churned.notnull()).limit(1).to_pyarrow().num_rows
+    )
 
 
 @contextmanager

@@ -50,6 +50,7 @@ def ends(study: Study, of: str) -> tuple[float, float] | None:
 def invited(study: Study) -> Tally | None:
     """How many were invited in the report period and how many of them answered; None where that is not recorded."""
     table = study.answering(only=(study.period,))
+    table = study.by_period(table) if table is not None else None
     found = tally(study, table, table.answered, "period", (study.period,)) if table is not None else None
     return found if found is not None and found.count(0) else None
 

@@ -59,7 +59,8 @@ def score(
     split = by if by is not None and study.has(by) else None
     table = study.rows([of, *([split] if split else [])])
     answers = table.filter(table[of].notnull())
-    sums = tally(study, answers, as_score(of, answers[of]), "period", study.periods, net=of == "recommend")
+    answers = study.by_period(answers)
+    sums = tally(study, answers, as_score(of, answers[of]), "period", study.trend, net=of == "recommend")
     unit = "points (−100 to 100)" if of == "recommend" else definition.unit
     made = _score_rows(of, unit, sums)
     now = answers.filter(answers.period == study.period)
@@ -84,7 +85,7 @@ def score(
         estimand=f"{'net recommendation' if sums.net else f'mean {definition.label}'} of those who answered in {study.period}",
         method=_method(study, sums) + (nonresponse.ASSUMPTION if response else ""),
         sample=_sample(study, sums),
-        periods=f"{study.period}; trend from {study.periods[0]}",
+        periods=f"{study.period}; trend from {study.trend[0]}",
         caveats=[*_caveats(study, response, sums), *_chosen(study, split), *doubts],
     )
     answer, title = _answer(study, of, split, finding)

@@ -41,15 +41,15 @@ def coverage(study: Study, _: Limits) -> Seen:
         found[entry["name"]][entry["period"]] = int(entry["n"])
     told = []
     for name, counts in found.items():
-        span = [p for p in study.periods if p >= min((q for q in counts if counts[q]), default=study.period)]
+        span = [p for p in study.periods if p >= min((q for q in counts if counts[q]), default=study.periods[-1])]
         usual = float(np.median([counts[p] for p in span[:-1] if counts[p]] or [0]))
         if usual:
-            told.append(f"{name} {number(counts[study.period], 0)} against {number(usual, 0)}")
+            told.append(f"{name} {number(counts[study.months[-1]], 0)} against {number(usual, 0)}")
         for period in reversed(span):
             n, rest = counts[period], [counts[p] for p in span if p != period]
             text = f"{name} has {sampling.told(study, n)} rows in {period}, usual are {number(usual, 0)}"
             given = {"estimate": n, "n": n} if n else {}
-            seen.add(_of_month(n, usual, rest, period == study.period), text, outcome=name.partition(".")[0],
+            seen.add(_of_month(n, usual, rest, period in study.months), text, outcome=name.partition(".")[0],
                      term=name.partition(".")[2] or None, group=f"period={period}", measure="count", unit="rows", **given)  # fmt: skip
     seen.fine = f"no table is short of rows in {study.period}; now against the usual month: {', '.join(told)}"
     if not told:

@@ -104,7 +104,8 @@ class _Reader:
             rest = [replace(rest[0], title="")]
         matter = front.matter(self.about, title, lead if lead != title else "")
         failed = tuple(_stopped(chapter) for chapter in rest if chapter.failed and not single)
-        opening = front.ordered([*opening, *([Notice("Not complete", failed, "caution")] if failed else [])])
+        missing = [*([self.about["incomplete"]] if self.about.get("incomplete") else []), *failed]
+        opening = front.ordered([*opening, *([Notice("Not complete", tuple(missing), "caution")] if missing else [])])
         return Document(
             matter,
             tuple(opening),

@@ -7,6 +7,7 @@ nothing else: `007` stays text where text is declared, and is the number 7 where
 from __future__ import annotations
 
 import ast
+import csv
 import io
 import json
 import math
@@ -39,6 +40,12 @@ class Kind:
     options: tuple[Any, ...] = ()
     optional: bool = False
 
+    @property
+    def declared(self) -> str:
+        """The type as it is written in the form; the options of a Literal are told apart from it."""
+        text = f"list[{self.item.declared}]" if self.item else self.name.replace("literal", "Literal")
+        return f"{text} | None" if self.optional else text
+
     def __str__(self) -> str:
         if self.name == "list":
             text = f"list of {self.item}"
@@ -67,6 +74,22 @@ class Parameter:
         """What the parameter takes, in words."""
         span = f" from {self.low:g} to {self.high:g}" if self.low is not None and self.high is not None else ""
         return f"{self.kind}{span}"
+
+
+def told(parameter: Parameter, *, is_read: bool) -> dict[str, Any]:
+    """A line of the form as plain data, for other programs; a date is text there, since JSON has none."""
+    span = None
+    if parameter.low is not None and parameter.high is not None:
+        span = [int(end) if end.is_integer() else end for end in (parameter.low, parameter.high)]
+    return {
+        "name": parameter.name,
+        "type": parameter.kind.declared,
+        "default": parameter.default,
+        "range": span,
+        "options": list((parameter.kind.item or parameter.kind).options) or None,
+        "help": parameter.help,
+        "read": is_read,
+    }
 
 
 class Day(str):
@@ -172,12 +195,20 @@ def parse(text: str, parameter: Parameter) -> Any:
         return None
     if kind.name == "list" and kind.item is not None:
         one = Parameter(parameter.name, kind.item, None, low=parameter.low, high=parameter.high)
-        return [parse(part.strip(), one) for part in text.split(",")] if text.strip() else []
+        return [parse(part.strip(), one) for part in _parts(text, parameter.name)] if text.strip() else []
     try:
         value = _one(text, kind)
     except ValueError:
         raise UsageError(f"parameter {parameter.name!r}: {text!r} is no {parameter.allowed}") from None
     return fitted(value, parameter)
+
+
+def _parts(text: str, name: str) -> list[str]:
+    """The parts of a list as one text: between commas, and what has a comma inside stands in double quotes."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True, strict=True))
+    except (csv.Error, StopIteration) as error:
+        raise UsageError(f"parameter {name!r}: {text!r} is no list of parts between commas: {error}") from None
 
 
 def _one(text: str, kind: Kind) -> Any:
@@ -207,6 +238,8 @@ def fitted(value: Any, parameter: Parameter, where: str = "") -> Any:
     if not fits:
         start = f"{where}: " if where else ""
         raise UsageError(f"{start}parameter {parameter.name!r}: {value!r} is no {parameter.allowed}")
+    if parameter.kind.name == "list" and value is not None and str(parameter.kind.item) == "number":
+        return [float(one) for one in value]
     return float(value) if parameter.kind.name == "float" and value is not None else value
 
 
@@ -224,29 +257,17 @@ def _fits(value: Any, kind: Kind) -> bool:
     return type(value).__name__ == kind.name
 
 
-def named(name: str, parameters: Mapping[str, Parameter], where: str) -> Parameter:
-    """The parameter of that name; an unknown one is refused with the nearest match."""
+def named(name: str, parameters: Mapping[str, Parameter], where: str, source: str = "") -> Parameter:
+    """The parameter of that name; an unknown one is refused with the nearest match, and the file that gives it."""
     if name not in parameters:
-        raise UsageError(f"no parameter {name!r} in {where}{nearest(name, list(parameters))}")
+        start = f"{source}: " if source else ""
+        raise UsageError(f"{start}no parameter {name!r} in {where}{nearest(name, list(parameters))}")
     return parameters[name]
 
 
 def check(values: Mapping[str, Any], parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
     """The values, each known and of its declared type and range; else refused."""
     return {name: fitted(value, named(name, parameters, where), where) for name, value in values.items()}
-
-
-def unread(notebook: Mapping[str, Any]) -> list[str]:
-    """The parameters that no later cell reads: whoever sets them would be fooled."""
-    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    later = [cell["source"] for cell in cells if TAG not in cell["metadata"].get("tags", [])]
-    names: set[str] = set()
-    for source in later:
-        # Lines of the notebook shell (%matplotlib, !ls) are no Python.
-        python = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
-        loads = (n for n in ast.walk(ast.parse(python)) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-        names.update(node.id for node in loads)
-    return [name for name in read(notebook) if name not in names]
 
 
 class Translator:

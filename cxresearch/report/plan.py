@@ -12,6 +12,8 @@ from typing import Any
 from cxresearch.errors import UsageError
 from cxresearch.report import archive, edition, parameters
 from cxresearch.report.edition import Edition
+from cxresearch.report.readers import unread
+from cxresearch.report.values import dated
 
 SET_BY_RUN = ("ledger", "previous")  # what the summary is told
 
@@ -26,6 +28,8 @@ class Request:
     command: tuple[str, ...]  # the words that name it: ("report", "monthly")
     root: Path = archive.ROOT
     values: Mapping[str, str] = field(default_factory=dict)
+    file: str = ""  # of values, as the user named it
+    file_values: Mapping[str, Any] = field(default_factory=dict)
     as_of: date | None = None
     out: Path | None = None
 
@@ -44,6 +48,8 @@ class Plan:
     def command(self) -> str:
         """The exact command that makes this report again."""
         words = ["cxresearch", *self.request.command]
+        if self.request.file:
+            words += ["-f", self.request.file]
         for name, text in {**self.request.values, "period": self.study.period}.items():
             words += [f"--{name}", text] if name in ("data", "period") else ["-p", name, text]
         if self.request.as_of:
@@ -58,8 +64,14 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     from cxresearch.data.opening import preflight
 
     own = request.edition
-    forms = {name: parameters.read(edition.notebook(name, request.root), name) for name in own.all_notebooks}
+    books = {name: edition.notebook(name, request.root) for name in own.all_notebooks}
+    forms = {name: parameters.read(book, name) for name, book in books.items()}
     values = _values(request, forms)
+    for name, book in books.items():
+        if ignored := unread(book):
+            say(
+                f"warning: {name} never reads its parameter {' and '.join(map(repr, ignored))}: a value changes nothing"
+            )
     shared: dict[str, Any] = {}
     for name in ("data", "period"):
         shared[name] = next((v[name] for v in values.values() if name in v), None) or _default(forms, name)
@@ -67,6 +79,9 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
     study = preflight(shared["data"], shared["period"], as_of, sorted(segments))
+    for doubt in (study.passed_over, study.incomplete):
+        if doubt:
+            say(f"warning: {doubt}")
     for name, form in forms.items():
         resolved = {"data": shared["data"], "period": study.period}
         values[name] |= {key: value for key, value in resolved.items() if key in form}
@@ -76,21 +91,27 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
 
 
 def _values(request: Request, forms: Mapping[str, Mapping[str, parameters.Parameter]]) -> dict[str, dict[str, Any]]:
-    """Every notebook's values: those of the edition, then those of the command line, each known to some notebook."""
+    """Every notebook's values, each known to some notebook: the edition's, over them the file's, then the typed ones."""
     everything: dict[str, parameters.Parameter] = {}
     for form in forms.values():
         everything |= {name: one for name, one in form.items() if name not in everything}
     own = request.edition
     where = f"the notebooks of edition {own.name!r}" if len(forms) > 1 else own.name
-    for name in [*own.parameters, *request.values]:
-        parameters.named(name, everything, where)
-        if name in SET_BY_RUN and own.summary:
-            raise UsageError(f"parameter {name!r} of {own.summary} is set by the run itself")
+    given_in = {f"reports/{own.name}.toml": own.parameters, request.file: request.file_values, "": request.values}
+    for source, given in given_in.items():
+        for name in given:
+            parameters.named(name, everything, where, source)
+            if name in SET_BY_RUN and own.summary:
+                raise UsageError(f"parameter {name!r} of {own.summary} is set by the run itself")
     values = {}
     for notebook, form in forms.items():
-        fixed = {name: value for name, value in own.parameters.items() if name in form}
-        typed = {name: parameters.parse(text, form[name]) for name, text in request.values.items() if name in form}
-        values[notebook] = parameters.check(fixed | typed, form, notebook)
+        fixed, filed, typed = (
+            {name: value for name, value in given.items() if name in form}
+            for given in (own.parameters, request.file_values, request.values)
+        )
+        fixed = parameters.check(fixed, form, f"reports/{own.name}.toml")
+        filed = parameters.check(dated(filed, form, request.file), form, request.file)
+        values[notebook] = {**fixed, **filed, **{name: parameters.parse(typed[name], form[name]) for name in typed}}
     return values
 
 
@@ -103,10 +124,11 @@ def _default(forms: Mapping[str, Mapping[str, parameters.Parameter]], name: str)
 
 def _folders(request: Request, period: str) -> tuple[Path, Path]:
     """Where the report of the period lies, and that of the period before."""
-    from cxresearch.data.periods import shift
+    from cxresearch.data.periods import before
 
     base = (request.out or request.root / "reports") / request.edition.name
     # other values are another report: the one that is published every month stays what it is
-    other = {name: value for name, value in request.values.items() if name not in ("data", "period")}
+    given = {**request.file_values, **request.values}
+    other = {name: value for name, value in given.items() if name not in ("data", "period")}
     inner = archive.folder_name(other)
-    return base / period / inner, base / shift(period, -1) / inner
+    return base / period / inner, base / before(period) / inner

@@ -176,6 +176,7 @@ def _facts(plan: Plan) -> dict[str, Any]:
         "period": plan.study.period,
         "data_fingerprint": plan.study.fingerprint,
         "parameters": _recorded(plan),
+        "incomplete": plan.study.incomplete,
         "policy": policy_hash(),  # another policy gives other verdicts from the same numbers
         "versions": archive.versions(),
     }

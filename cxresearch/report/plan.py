@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
-from cxresearch.report import archive, edition, parameters
+from cxresearch.report import archive, edition, known, parameters
 from cxresearch.report.edition import Edition
 
 SET_BY_RUN = ("ledger", "previous")  # what the summary is told
@@ -28,6 +28,13 @@ class Request:
     values: Mapping[str, str] = field(default_factory=dict)
     as_of: date | None = None
     out: Path | None = None
+    force: bool = False  # make it although it is up to date
+    resume: bool = False  # take over what a failed or interrupted run has done
+
+    @property
+    def shelf(self) -> Path:
+        """The folder of all editions' reports."""
+        return self.out or self.root / "reports"
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,11 @@ class Plan:
     study: Any  # cxresearch.data.opening.Preflight
     folder: Path
     previous: Path
+
+    @property
+    def base(self) -> Path:
+        """The folder of the edition."""
+        return self.request.shelf / self.request.edition.name
 
     @property
     def command(self) -> str:
@@ -55,8 +67,6 @@ class Plan:
 
 def checked(request: Request, say: Say = lambda _: None) -> Plan:
     """The plan of a request; raises UsageError (or NoData) for whatever does not exist or does not fit."""
-    from cxresearch.data.opening import preflight
-
     own = request.edition
     forms = {name: parameters.read(edition.notebook(name, request.root), name) for name in own.all_notebooks}
     values = _values(request, forms)
@@ -66,7 +76,7 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     say(f"checking {archive.from_root(request.root / shared['data'], request.root)}")
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
-    study = preflight(shared["data"], shared["period"], as_of, sorted(segments))
+    study = known.preflight(request.root, shared["data"], shared["period"], as_of, sorted(segments))
     for name, form in forms.items():
         resolved = {"data": shared["data"], "period": study.period}
         values[name] |= {key: value for key, value in resolved.items() if key in form}
@@ -105,7 +115,7 @@ def _folders(request: Request, period: str) -> tuple[Path, Path]:
     """Where the report of the period lies, and that of the period before."""
     from cxresearch.data.periods import shift
 
-    base = (request.out or request.root / "reports") / request.edition.name
+    base = request.shelf / request.edition.name
     # other values are another report: the one that is published every month stays what it is
     other = {name: value for name, value in request.values.items() if name not in ("data", "period")}
     inner = archive.folder_name(other)

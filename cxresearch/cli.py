@@ -22,13 +22,16 @@ from cxresearch.errors import CxError, UsageError
 
 if TYPE_CHECKING:
     from cxresearch.report.edition import Edition
+    from cxresearch.report.plan import Request
+    from cxresearch.report.run import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
 TERMINATED = 143
-EXIT_CODES = """exit codes: 0 done; 1 a notebook failed, the rest is rendered; 2 something asked for does not
-exist or fit; 3 the data check stopped the report; 4 no data for the period; 5 page or paper could not be made;
-130 interrupted; 138 the process of a notebook died"""
+PART_FAILED = 6
+EXIT_CODES = """exit codes: 0 done or up to date; 1 a notebook failed, the rest is rendered; 2 something asked for does not
+exist or fit; 3 the data check stopped the report; 4 no data for the period; 5 page or paper could not be made
+or written; 6 part of a sweep failed; 130 interrupted; 138 the process of a notebook died"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -75,11 +78,14 @@ def _parser() -> Parser:
     report = verbs.add_parser("report", help="make an edition: its notebooks as one page and paper", allow_abbrev=False)
     report.add_argument("edition", nargs="?", default="monthly", help="a file of reports/ (default: monthly)")
     _add_values(report)
+    _add_flow(report)
+    report.add_argument("--fail-fast", action="store_true", help="end a sweep at its first member that fails")
     report.set_defaults(run=_report)
 
     run = verbs.add_parser("run", help="make a report of one notebook", allow_abbrev=False)
     run.add_argument("notebook", metavar="NOTEBOOK", help="a notebook of notebooks/")
     _add_values(run)
+    _add_flow(run)
     run.set_defaults(run=_run)
 
     simulate = verbs.add_parser("simulate", help="make an operator whose true effects are known", allow_abbrev=False)
@@ -126,6 +132,12 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", help="folder that NAME/PERIOD is put under (default: reports)")
 
 
+def _add_flow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
+    parser.add_argument("--force", action="store_true", help="run everything, also what is up to date")
+    parser.add_argument("--resume", action="store_true", help="take over what a failed or interrupted run has done")
+
+
 def _day(text: str) -> date:
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no date such as 2026-10-31")
@@ -159,9 +171,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) -> int:
-    from cxresearch.report import archive
     from cxresearch.report.plan import Request
-    from cxresearch.report.run import run_edition
 
     request = Request(
         edition=wanted,
@@ -171,14 +181,55 @@ def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) 
         **_file_values(asked),
         as_of=asked.as_of or datetime.now().astimezone().date(),
         out=Path(asked.output).resolve() if asked.output else None,
+        force=asked.force,
+        resume=asked.resume,
     )
+    if asked.dry_run:
+        return _foretell(request)
     with _ended_like_interrupted():
-        outcome = run_edition(request, _say)
+        return _make_all(request, fail_fast=getattr(asked, "fail_fast", False))
+
+
+def _told(outcome: Outcome) -> int:
+    """Print where a report lies and what went wrong in it."""
+    from cxresearch.report import archive
+
     for path in archive.files(outcome.folder):
         print(archive.shown(path))
     for error in outcome.errors:
         _complain(error)
     return outcome.exit_code
+
+
+def _make_all(request: Request, fail_fast: bool) -> int:
+    """Make a report, or each member of a sweep."""
+    from cxresearch.report import sweep
+    from cxresearch.report.run import run_edition
+
+    wanted = sweep.members(request)
+    if len(wanted) == 1:
+        return _told(run_edition(wanted[0], _say))
+    members = sweep.make(request, _say, fail_fast)
+    for member in members:
+        if member.outcome is not None:
+            _told(member.outcome)
+        elif member.error is not None:
+            _complain(member.error)
+    for line in sweep.table(members):
+        _say(line)
+    return PART_FAILED if any(member.failed for member in members) else 0
+
+
+def _foretell(request: Request) -> int:
+    """Print for each notebook of each member what would run and why."""
+    from cxresearch.report import archive, freshness, sweep
+    from cxresearch.report.plan import checked
+
+    for member in sweep.members(request):
+        plan = checked(member, _say)
+        print(archive.shown(plan.folder))
+        _print_table(freshness.outlook(plan))
+    return 0
 
 
 def _values(asked: argparse.Namespace) -> dict[str, str]:

@@ -18,6 +18,12 @@ class CxError(Exception):
     exit_code = 1
 
 
+class NotWritten(CxError):
+    """The report could not be written to its folder."""
+
+    exit_code = 5
+
+
 class NotebookFailed(CxError):
     """A notebook stopped at a cell."""
 

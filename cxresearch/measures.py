@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import pandas as pd
-
 
 @dataclass(frozen=True)
 class Measure:
@@ -178,6 +176,8 @@ def capital(text: str) -> str:
 
 def number(value: Any, decimals: int = 2) -> str:
     """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null."""
+    import pandas as pd  # here, so that who asks for the policy only does not wait for it
+
     if value is None or pd.isna(value):
         return "–"
     text = f"{float(value):,.{decimals}f}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cxresearch.measures import MEASURES
+
+if TYPE_CHECKING:  # a command line that only asks for the smallest group does not wait for it
+    import pandas as pd
 
 MIN_CELL = 10  # a row resting on fewer people is suppressed; a study may only raise it
 TOO_FEW = "too few"  # begins the label of an estimate that may be shown but not judged by
@@ -100,7 +101,7 @@ def row(
 
 def _rounded(value: Any) -> float | None:
     """A float of twelve significant digits, or None where the value is no finite number."""
-    if value is None or value is pd.NA:
+    if not _there(value):
         return None
     number = float(value)
     return float(f"{number:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(number) else None
@@ -112,6 +113,8 @@ def tidy(rows: Iterable[Mapping[str, Any]], min_cell: int = MIN_CELL) -> pd.Data
     A row resting on fewer than `min_cell` customers loses its numbers. Where it is the only such level of a split, the
     smallest other level loses them too: else it could be worked out from the total.
     """
+    import pandas as pd
+
     given_rows = list(rows)
     records = [_record(given) for given in given_rows]
     for given, record in zip(given_rows, records, strict=True):
@@ -136,8 +139,13 @@ def _record(given: Mapping[str, Any]) -> dict[str, Any]:
         record[name] = _rounded(record[name])
     for name in COUNT_COLUMNS:
         value = record[name]
-        record[name] = None if value is None or pd.isna(value) else int(value)
+        record[name] = int(value) if _there(value) and value == value else None
     return record
+
+
+def _there(value: Any) -> bool:
+    """Whether there is a value: None and pandas' NA are none."""
+    return value is not None and type(value).__name__ != "NAType"
 
 
 def _suppress(record: dict[str, Any], why: str) -> None:

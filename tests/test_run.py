@@ -28,6 +28,7 @@ from cxresearch.report.run import Outcome, run_edition
 
 def request(root: Path, **changes: Any) -> Request:
     fields = {"edition": edition.load("monthly", root), "command": ("report", "monthly"), "as_of": date(2026, 11, 2)}
+    fields["force"] = True  # what is up to date is made again, so that it can be compared
     return Request(**{**fields, "root": root, **changes})
 
 
@@ -339,12 +340,12 @@ def test_equal_runs_give_equal_files(project: Path, no_kernels: dict[str, Any]):
 def test_runs_side_by_side_do_not_meet(tmp_path: Path):
     """Two runs write in folders of their own; the last to finish is the one that stays, whole."""
     target = tmp_path / "2026-10"
-    with archive.aside(tmp_path) as one, archive.aside(tmp_path) as two:
+    with archive.aside(tmp_path, target) as one, archive.aside(tmp_path, target) as two:
         for made, text in ((one, "one"), (two, "two")):
-            (made / "run.json").write_text(text)
-        archive.swap(one, target)
-        archive.swap(two, target)
-    assert (target / "run.json").read_text() == "two"
+            (made / "run.json").write_text(json.dumps({"study": {"name": "demo"}, "run": text}))
+        archive.publish(one, tmp_path, target, "demo", failed=False)
+        archive.publish(two, tmp_path, target, "demo", failed=False)
+    assert (archive.record(target) or {})["run"] == "two"
     assert [path.name for path in tmp_path.iterdir()] == ["2026-10"]
 
 

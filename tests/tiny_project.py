@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,7 +26,7 @@ record.update(outcome="churned", group="all", model="crude", measure="rate", est
 record.update(conf_high=0.12, conf_level=0.95, n=2000, unit="")
 finding = dict(name={name!r}, question="Who leaves?", estimand="rate", design="descriptive", table=[record], method="m")
 finding.update(sample="all", answer="Ten in a hundred leave.", title="", periods="", study="demo", caveats=[])
-display({{"application/vnd.cxresearch.finding+json": dict(finding, shown=["estimate"])}}, raw=True)
+display({{"application/vnd.cxresearch.finding+json": finding}}, raw=True)
 """
 
 
@@ -61,6 +62,27 @@ def made(root: Path) -> Path:
     told = 'ledger: str = ""\nprevious: str = ""\n'
     reads = "import pyarrow.parquet as pq\nprint(pq.read_table(ledger)['finding'].to_pylist(), repr(previous))"
     write_notebook(root, "summary", "The month", finding("summary"), reads, more=told)
+    return root
+
+
+STUDY = """name = "demo"
+title = "Demo operator"
+[tables.panel]
+file = "panel.csv"
+columns = { customer_id = "id", period = "month", value_segment = "who", churned = { column = "left", positive = "yes" }, call_failures = "drops" }
+"""
+
+
+def standing_alone(root: Path, package: Path) -> Path:
+    """The project with the package itself and a study that is real, so that another process can make its reports."""
+    made(root)
+    shutil.copytree(package, root / "cxresearch", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "data" / "demo.toml").write_text(STUDY)
+    who = ("mass", "high")
+    rows = [
+        f"c{i},2026-{m:02d},{who[i % 2]},{'yes' if i % 10 == m else 'no'},{i % 4}" for i in range(60) for m in (9, 10)
+    ]
+    (root / "data" / "panel.csv").write_text("\n".join(["id,month,who,left,drops", *rows]) + "\n")
     return root
 
 

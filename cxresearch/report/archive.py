@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from cxresearch import __version__
 from cxresearch.errors import UsageError
+from cxresearch.report import exchange
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = "run.json"
@@ -34,8 +35,8 @@ PACKAGES = (
     "statsmodels",
     "typst",
 )
-SOURCES = (".py", ".toml", ".csv", ".j2", ".typ")
 ABANDONED = 24 * 3600  # seconds after which the folder of a run that was killed is cleared away
+LONGEST_NAME = 200  # of a folder, in bytes; systems allow 255, and `.failed` must fit too
 
 
 def record(folder: Path) -> dict[str, Any] | None:
@@ -53,55 +54,115 @@ def refuse_foreign(folder: Path, study: str) -> None:
         return
     found = record(folder)
     if found is None:
-        if not folder.is_dir() or any(not _is_kept(one) for one in folder.iterdir()):
+        if not folder.is_dir() or any(not _is_report(one) for one in folder.iterdir()):
             raise UsageError(f"{shown(folder)} is not the folder of a report; name another one with -o")
     elif found.get("study", {}).get("name") != study:
         other = found.get("study", {}).get("name")
         raise UsageError(f"{shown(folder)} holds a report on study {other!r}, not {study!r}; name another one with -o")
 
 
-def _is_kept(path: Path) -> bool:
+def _is_report(path: Path) -> bool:
     """A report with other values lies in a folder inside, and outlives the one around it."""
-    return path.is_dir() and ((path / RECORD).is_file() or path.name.startswith(".making-"))
+    return path.is_dir() and (path / RECORD).is_file()
 
 
 @contextlib.contextmanager
-def aside(parent: Path) -> Iterator[Path]:
-    """A folder to write a report in, on the same disk as where it will lie; gone afterwards unless swapped in."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for old in parent.glob(".making-*"):
+def aside(base: Path, folder: Path) -> Iterator[Path]:
+    """A folder to write a report in, on the same disk as where it will lie; gone afterwards unless put in its place.
+
+    It is kept where the user or the system ended the run after a notebook was done, so that `--resume` finds it.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    recover(base)
+    for old in base.glob(".making-*"):
         if time.time() - old.stat().st_mtime > ABANDONED:
             shutil.rmtree(old, ignore_errors=True)
     # The name is drawn anew for each run, so runs side by side do not meet.
-    made = Path(tempfile.mkdtemp(prefix=".making-", dir=parent))
+    made = Path(tempfile.mkdtemp(prefix=_prefix(base, folder), dir=base))
+    kept = False
     try:
-        made.chmod(0o755)
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def swap(made: Path, folder: Path) -> None:
-    """Put a finished report in its place as a whole; what lay there stays until the new one is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if not folder.exists():
-        os.replace(made, folder)
-        return
-    for kept in [one for one in folder.iterdir() if _is_kept(one) and not (made / one.name).exists()]:
-        os.replace(kept, made / kept.name)
-    before = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-    os.replace(folder, before / folder.name)
-    try:
-        os.replace(made, folder)
-    except OSError:
-        os.replace(before / folder.name, folder)
+        with exchange.locked(made):  # others see by it that we live
+            made.chmod(0o755)
+            yield made
+    except (KeyboardInterrupt, SystemExit):
+        kept = any(map(made_from, (made / "notebooks").glob("*.ipynb")))
         raise
-    shutil.rmtree(before, ignore_errors=True)
+    finally:
+        if not kept:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def made_from(executed: Path) -> str:
+    """What an executed notebook was made from, as its fingerprint; empty where it did not run to its end."""
+    try:
+        found = json.loads(executed.read_text(encoding="utf-8"))["metadata"]["cxresearch"]["made_from"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return str(found)
+
+
+def unfinished(base: Path, folder: Path) -> list[Path]:
+    """What interrupted runs of the same report left, newest first."""
+    return sorted(base.glob(f"{_prefix(base, folder)}*"), key=lambda path: -path.stat().st_mtime)
+
+
+def _prefix(base: Path, folder: Path) -> str:
+    place = folder.relative_to(base).as_posix()
+    return f".making-{hashlib.sha256(place.encode()).hexdigest()[:8]}-"
+
+
+def recover(base: Path) -> None:
+    """Make good what a run that was killed may have left between two steps."""
+    if not base.is_dir():
+        return
+    with exchange.locked(base):
+        for parent in [base, *(one for one in base.iterdir() if one.is_dir())]:
+            exchange.recover(parent)
+
+
+def publish(made: Path, base: Path, folder: Path, study: str, failed: bool) -> Path:
+    """Put a finished report in its place as a whole, and say where: a failed one lies beside a good one.
+
+    What lay there stays until the new one is in its place; reports with other values inside it stay.
+    """
+    with exchange.locked(base):
+        refuse_foreign(folder, study)
+        beside = failed_place(folder)
+        good = (record(folder) or {}).get("status") == "complete"
+        place = beside if failed and good else folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for inner in place.iterdir() if place.is_dir() else ():
+            if _is_report(inner):
+                shutil.copytree(inner, made / inner.name, copy_function=_linked)
+        exchange.put(made, place)
+        if not failed and record(beside) is not None:
+            shutil.rmtree(beside, ignore_errors=True)  # what had failed is made now
+    for old in unfinished(base, folder):
+        if not failed and exchange.is_free(old):
+            shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def failed_place(folder: Path) -> Path:
+    """Where a failed report lies when a good one has the place."""
+    return folder.with_name(f"{folder.name}.failed")
+
+
+def _linked(source: str, target: str) -> str:
+    """The same file in two folders; a copy where the disk knows no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
 
 
 def folder_name(values: Mapping[str, Any]) -> str:
     """Parameters as one folder name: `segment=high,window=6`; distinct values give distinct names."""
-    return ",".join(f"{quote(name)}={quote(str(value), safe=' ')}" for name, value in sorted(values.items()))
+    name = ",".join(f"{quote(name)}={quote(str(value), safe=' ')}" for name, value in sorted(values.items()))
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[:LONGEST_NAME]}~{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def shown(path: Path) -> str:
@@ -173,7 +234,7 @@ def commit(root: Path) -> dict[str, Any]:
 def source_digest(folder: Path) -> str:
     """A fingerprint of the package's own source: other code is another run."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.suffix in SOURCES):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

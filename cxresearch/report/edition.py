@@ -14,7 +14,7 @@ from cxresearch.report.parameters import opened
 
 Format = Literal["html", "pdf"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-KEYS = ("title", "audience", "notebooks", "summary", "parameters", "formats")
+KEYS = ("title", "audience", "notebooks", "summary", "parameters", "formats", "sweep", "keep_going")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Edition:
     audience: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     formats: tuple[str, ...] = FORMATS
+    sweep: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # a report for each combination of these values
+    keep_going: bool = True  # whether a sweep goes on after a member that failed
 
     @property
     def all_notebooks(self) -> tuple[str, ...]:
@@ -66,6 +68,8 @@ def load(name: str, root: Path) -> Edition:
         summary=_text(written, "summary", where) or None,
         parameters=_table(written, "parameters", where),
         formats=_texts(written, "formats", where) or FORMATS,
+        sweep=_sweep(written, where),
+        keep_going=_yes(written, "keep_going", True, where),
     )
     twice = [one for one in edition.all_notebooks if edition.all_notebooks.count(one) > 1]
     if twice:
@@ -92,6 +96,23 @@ def _table(written: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{where}: {key!r} must be a table, as [{key}]")
     return value
+
+
+def _yes(written: Mapping[str, Any], key: str, default: bool, where: str) -> bool:
+    value = written.get(key, default)
+    if not isinstance(value, bool):
+        raise UsageError(f"{where}: {key!r} must be true or false")
+    return value
+
+
+def _sweep(written: Mapping[str, Any], where: str) -> dict[str, tuple[Any, ...]]:
+    swept = _table(written, "sweep", where)
+    for key, values in swept.items():
+        if not isinstance(values, list) or not values:
+            raise UsageError(f'{where}: [sweep] {key} must be a list of values, as {key} = ["…", "…"]')
+        if key in _table(written, "parameters", where):
+            raise UsageError(f"{where}: {key!r} stands in [parameters] and in [sweep]; keep one of them")
+    return {key: tuple(values) for key, values in swept.items()}
 
 
 def notebooks(root: Path) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
-from cxresearch.report import archive, edition, parameters
+from cxresearch.report import archive, edition, known, parameters
 from cxresearch.report.edition import Edition
 from cxresearch.report.readers import unread
 from cxresearch.report.values import dated
@@ -32,6 +32,13 @@ class Request:
     file_values: Mapping[str, Any] = field(default_factory=dict)
     as_of: date | None = None
     out: Path | None = None
+    force: bool = False  # make it although it is up to date
+    resume: bool = False  # take over what a failed or interrupted run has done
+
+    @property
+    def shelf(self) -> Path:
+        """The folder of all editions' reports."""
+        return self.out or self.root / "reports"
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Plan:
     study: Any  # cxresearch.data.opening.Preflight
     folder: Path
     previous: Path
+
+    @property
+    def base(self) -> Path:
+        """The folder of the edition."""
+        return self.request.shelf / self.request.edition.name
 
     @property
     def command(self) -> str:
@@ -61,8 +73,6 @@ class Plan:
 
 def checked(request: Request, say: Say = lambda _: None) -> Plan:
     """The plan of a request; raises UsageError (or NoData) for whatever does not exist or does not fit."""
-    from cxresearch.data.opening import preflight
-
     own = request.edition
     books = {name: edition.notebook(name, request.root) for name in own.all_notebooks}
     forms = {name: parameters.read(book, name) for name, book in books.items()}
@@ -78,7 +88,7 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     say(f"checking {archive.from_root(request.root / shared['data'], request.root)}")
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
-    study = preflight(shared["data"], shared["period"], as_of, sorted(segments))
+    study = known.preflight(request.root, shared["data"], shared["period"], as_of, sorted(segments))
     for doubt in (study.passed_over, study.incomplete):
         if doubt:
             say(f"warning: {doubt}")
@@ -126,7 +136,7 @@ def _folders(request: Request, period: str) -> tuple[Path, Path]:
     """Where the report of the period lies, and that of the period before."""
     from cxresearch.data.periods import before
 
-    base = (request.out or request.root / "reports") / request.edition.name
+    base = request.shelf / request.edition.name
     # other values are another report: the one that is published every month stays what it is
     given = {**request.file_values, **request.values}
     other = {name: value for name, value in given.items() if name not in ("data", "period")}

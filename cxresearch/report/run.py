@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxresearch.claims import EARLIER
-from cxresearch.errors import CxError, KernelDied, RenderError
-from cxresearch.finding import dumps
-from cxresearch.report import archive, edition, ledger, parameters
+from cxresearch.errors import CxError, KernelDied, NotWritten, RenderError
+from cxresearch.report import archive, edition, exchange, freshness, parameters, shelf
+from cxresearch.report.freshness import Standing
 from cxresearch.report.plan import Plan, Request, Say, checked
+
+Facts = Mapping[str, Any]
 
 AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
 SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
@@ -36,6 +39,7 @@ class Outcome:
 
     folder: Path
     errors: tuple[CxError, ...]
+    made: bool = False  # else it was up to date
 
     @property
     def exit_code(self) -> int:
@@ -46,41 +50,86 @@ class Outcome:
 def run_edition(request: Request, say: Say) -> Outcome:
     """Make the report that was asked for; raises before any notebook starts where something asked for does not fit.
 
+    Where nothing has changed since it was made, nothing is done. A notebook whose inputs are the same is taken over.
     A notebook that fails is shown as failed and the rest stands, but such a report never takes the place of a good one.
     """
-    clock = {"start": time.monotonic()}
+    begin = time.monotonic()
     plan = checked(request, say)
-    clock["checked"] = time.monotonic()
-    base = (request.out or request.root / "reports") / request.edition.name
-    with archive.aside(base) as made:
+    try:
+        archive.recover(plan.base)
+        found = freshness.facts(plan)
+        standing = {one.notebook: one for one in freshness.standings(plan, found)}
+        if all(one.executed for one in standing.values()) and not freshness.layout_changes(plan, found):
+            say(f"up to date: {archive.shown(plan.folder)}")
+            outcome = Outcome(plan.folder, ())
+        else:
+            outcome = _made(plan, found, standing, begin, say)
+        shelf.arrange(request.shelf, anew=outcome.made)
+    except OSError as error:
+        raise NotWritten(_unwritten(request.shelf, error)) from error
+    return outcome
+
+
+def _made(plan: Plan, found: Facts, standing: Mapping[str, Standing], begin: float, say: Say) -> Outcome:
+    clock = {"start": begin, "checked": time.monotonic()}
+    own = plan.request.edition
+    with archive.aside(plan.base, plan.folder) as made:
         (made / "notebooks").mkdir()
-        chapters = _side_by_side(plan, request.edition.notebooks, made, say)
-        facts = _facts(plan)
-        _write_numbers(plan, chapters, made, facts)
-        if request.edition.summary:
-            chapters += _side_by_side(plan, [request.edition.summary], made, say)
+        chapters = _side_by_side(plan, own.notebooks, made, say, standing, found)
+        _write_numbers(plan, chapters, made, found)
+        if own.summary:
+            chapters += _side_by_side(plan, [own.summary], made, say, standing, found)
         if not any(_shows(chapter.notebook) for chapter in chapters):
             raise RenderError("no notebook showed a finding, so there is nothing to report")
         clock["run"] = time.monotonic()
-        _render(plan, chapters, made, facts, say)
+        headline = _render(plan, chapters, made, found, say)
         clock["rendered"] = time.monotonic()
-        _write_record(plan, chapters, made, facts, clock)
+        _write_record(plan, chapters, made, {**found, "headline": headline}, clock)
         failed = [chapter for chapter in chapters if chapter.error]
-        folder = _place(plan.folder, failed=bool(failed))
-        archive.swap(made, folder)
-    return Outcome(folder, tuple(_located(chapter, folder) for chapter in failed))
+        folder = archive.publish(made, plan.base, plan.folder, plan.study.name, failed=bool(failed))
+    return Outcome(folder, tuple(_located(chapter, folder) for chapter in failed), made=True)
+
+
+def _unwritten(folder: Path, error: OSError) -> str:
+    where = f" ({archive.shown(Path(os.fsdecode(error.filename)))})" if error.filename else ""
+    told = f"{archive.shown(folder)} cannot be written: {error.strerror or error}{where}"
+    return f"{told}; what lay there is untouched; free or allow space there, or name another folder with -o"
 
 
 # ------------------------------------------------------------------------------------------------- running
 
 
-def _side_by_side(plan: Plan, names: Sequence[str], made: Path, say: Say) -> list[Chapter]:
+def _side_by_side(
+    plan: Plan, names: Sequence[str], made: Path, say: Say, standing: Mapping[str, Standing], found: Facts
+) -> list[Chapter]:
+    """The chapters in the order of their names: those taken over, and those that run now."""
+    taken = [_taken_over(standing[name], made) for name in names if standing[name].executed]
+    if taken:
+        say(f"taking over {', '.join(one.name for one in taken)}")
+    ran = _run([name for name in names if not standing[name].executed], plan, made, say, found)
+    return sorted([*taken, *ran], key=lambda one: names.index(one.name))
+
+
+def _taken_over(standing: Standing, made: Path) -> Chapter:
+    import nbformat
+
+    assert standing.executed is not None
+    text = standing.executed.read_text(encoding="utf-8")
+    (made / "notebooks" / standing.executed.name).write_text(text, encoding="utf-8")
+    then = archive.record(standing.executed.parent.parent) or {}
+    seconds = then.get("seconds", {}).get(standing.notebook, 0.0)
+    return Chapter(standing.notebook, nbformat.reads(text, as_version=4), seconds, None)
+
+
+def _run(names: Sequence[str], plan: Plan, made: Path, say: Say, found: Facts) -> list[Chapter]:
+    if not names:
+        return []
     from cxresearch.report import kernels
 
     say(f"running {', '.join(names)}")
     pool = ThreadPoolExecutor(max_workers=AT_ONCE)
     try:
-        return list(pool.map(lambda name: _executed(plan, name, made, say), names))
+        return list(pool.map(lambda name: _marked(_executed(plan, name, made, say), made, found), names))
     except BaseException:  # an interrupt too: no process of ours may stay behind
         pool.shutdown(wait=False, cancel_futures=True)
         kernels.stop_all()
@@ -89,7 +138,16 @@ def _side_by_side(plan: Plan, names: Sequence[str], made: Path, say: Say) -> lis
         pool.shutdown()
 
 
+def _marked(chapter: Chapter, made: Path, found: Facts) -> Chapter:
+    """The chapter with what it was made from written into its notebook, so that a later run may take it over."""
+    if chapter.error is None:
+        chapter.notebook.metadata["cxresearch"] = {"made_from": freshness.made_from(chapter.name, found)}
+        _write(made / "notebooks" / f"{chapter.name}.ipynb", chapter.notebook)
+    return chapter
+
+
 def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
+    from cxresearch.claims import EARLIER
     from cxresearch.report import kernels
 
     begin = time.monotonic()
@@ -97,7 +155,7 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
     values = dict(plan.values[name])
     if name == plan.request.edition.summary:
         values |= _told(plan, made, name)
-    earlier = {EARLIER: str(_earlier(plan, name) or "")}
+    earlier = {EARLIER: str(freshness.earlier(plan, name) or "")}
     notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, earlier)
     notebook = _tidied(notebook, root, made)
     _write(target, notebook)
@@ -109,33 +167,10 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
 def _told(plan: Plan, made: Path, name: str) -> dict[str, str]:
     """What the summary is told: the numbers of this run, and the verdicts of the period before if there are any."""
     root = plan.request.root
-    before = _before(plan)
+    before = freshness.earlier_report(plan)
     told = {"ledger": made / "ledger.parquet", "previous": before and before / "claims.json"}
     form = parameters.read(edition.notebook(name, root))
     return {key: _path_text(path, root) if path else "" for key, path in told.items() if key in form}
-
-
-def _before(plan: Plan) -> Path | None:
-    """The folder of the complete report on the same study in the period before, if there is one."""
-    found = archive.record(plan.previous) or {}
-    same = found.get("study", {}).get("name") == plan.study.name and found.get("status") == "complete"
-    return plan.previous if same and (plan.previous / "claims.json").is_file() else None
-
-
-def _earlier(plan: Plan, name: str) -> Path | None:
-    """The report before whose verdicts stay in a notebook: it must have been made with the same values."""
-    before = _before(plan)
-    if before is None:
-        return None
-    then = (archive.record(before) or {}).get("parameters", {}).get(name)
-    now = _recorded(plan)[name]
-    return before.resolve() if then is not None and {**then, "period": None} == {**now, "period": None} else None
-
-
-def _recorded(plan: Plan) -> dict[str, dict[str, Any]]:
-    """The values of all notebooks as they are written down."""
-    written: dict[str, dict[str, Any]] = json.loads(archive.without_home(json.dumps(plan.values, default=str)))
-    return written
 
 
 def _path_text(path: Path, root: Path) -> str:
@@ -158,42 +193,21 @@ def _tidied(notebook: Any, root: Path, made: Path) -> Any:
 
 
 def _write(path: Path, notebook: Any) -> None:
-    path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    exchange.write(path, json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
 
 # ------------------------------------------------------------------------------------- numbers and rendering
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
-    """What the report rests on; the run's name follows from it, and from nothing else."""
-    from cxresearch.policy import policy_hash
-
-    root, own = plan.request.root, plan.request.edition
-    before = _before(plan)
-    inputs = {
-        "edition": own.name,
-        "study": plan.study.name,
-        "period": plan.study.period,
-        "data_fingerprint": plan.study.fingerprint,
-        "parameters": _recorded(plan),
-        "incomplete": plan.study.incomplete,
-        "policy": policy_hash(),  # another policy gives other verdicts from the same numbers
-        "versions": archive.versions(),
-    }
-    if before:  # verdicts may stay from there
-        inputs["earlier"] = archive.file_digest(before / "claims.json")
-    sources = {name: edition.notebook(name, root) for name in own.all_notebooks}
-    code = archive.source_digest(archive.ROOT / "cxresearch")
-    return {**inputs, **archive.commit(root), "run": archive.run_id({**inputs, "code": code, "sources": sources})}
-
-
-def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any]) -> None:
-    from cxresearch.claims import combine
+def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts) -> None:
+    from cxresearch.claims import VERDICT_MIME, combine
+    from cxresearch.finding import dumps
+    from cxresearch.report import ledger
 
     run = {key: facts[key] for key in ("edition", "study", "period", "run")}
     rows = [row for one in chapters for row in ledger.rows(one.name, one.notebook, run)]
     ledger.write(rows, made / "ledger.parquet", facts["policy"])
-    parts = [part for one in chapters for part in ledger.displayed(one.notebook, ledger.VERDICT_MIME)]
+    parts = [part for one in chapters for part in ledger.displayed(one.notebook, VERDICT_MIME)]
     (made / "claims.json").write_text(dumps(combine(parts, plan.study.columns)) + "\n", encoding="utf-8")
 
 
@@ -202,7 +216,8 @@ def _shows(notebook: Any) -> bool:
     return any(kind.startswith(SHOWN) for kind in kinds)
 
 
-def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], say: Say) -> None:
+def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, say: Say) -> str:
+    """Make page and paper; gives the one sentence that answers the report's question."""
     from cxresearch.report import document, page, paper
 
     say("rendering")
@@ -231,10 +246,17 @@ def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[
             (made / "report.pdf").write_bytes(printed.pdf)
             for warning in printed.warnings:
                 say(f"warning: {warning}")
-    except CxError:
+    except (CxError, OSError):
         raise
     except Exception as error:
         raise RenderError(f"the report could not be rendered: {type(error).__name__}: {error}") from error
+    return _headline(whole)
+
+
+def _headline(whole: Any) -> str:
+    """The first answer that page one gives."""
+    blocks = (block for part in (whole.opening, *(one.blocks for one in whole.chapters)) for block in part)
+    return next((block.answer for block in blocks if block.kind == "finding" and block.answer), "")
 
 
 def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -247,7 +269,7 @@ def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _write_record(
-    plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], clock: Mapping[str, float]
+    plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, clock: Mapping[str, float]
 ) -> None:
     failed = {one.name: str(one.error) for one in chapters if one.error}
     steps = {"check": "start checked", "notebooks": "checked run", "render": "run rendered"}
@@ -261,16 +283,18 @@ def _write_record(
         "as_of": plan.request.as_of.isoformat() if plan.request.as_of else None,
         "command": plan.command,
         "failed": failed,
+        "verdicts": _counted(made),
+        "files": {path.relative_to(made).as_posix(): archive.file_digest(path) for path in archive.files(made)},
         "seconds": {**seconds, **{one.name: one.seconds for one in chapters}},
     }
     text = json.dumps(record, ensure_ascii=False, indent=2, sort_keys=True)
     (made / archive.RECORD).write_text(archive.without_paths(text, plan.request.root, made) + "\n", encoding="utf-8")
 
 
-def _place(folder: Path, failed: bool) -> Path:
-    """Where the report goes: a failed one lies beside a good one, never in its place."""
-    before = archive.record(folder) or {}
-    return folder.with_name(f"{folder.name}.failed") if failed and before.get("status") == "complete" else folder
+def _counted(made: Path) -> dict[str, int]:
+    """How many claims got which verdict."""
+    claims = json.loads((made / "claims.json").read_text(encoding="utf-8"))
+    return dict(Counter(str(claim["verdict"]) for claim in claims))
 
 
 def _located(chapter: Chapter, folder: Path) -> CxError:

@@ -111,7 +111,17 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME", "VALUE"),
         help="a value for a parameter of the notebooks; may be repeated (see `cxresearch params NOTEBOOK`)",
     )
+    parser.add_argument("-j", "--jobs", metavar="N", type=_jobs, help="notebooks that run at once (default: 2)")
+    parser.add_argument(
+        "--no-fork", action="store_true", help="start each notebook's Python by itself, which is slower"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder that NAME/PERIOD is put under (default: reports)")
+
+
+def _jobs(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999")
+    return int(text)
 
 
 def _day(text: str) -> date:
@@ -148,7 +158,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) -> int:
     from cxresearch.report import archive
-    from cxresearch.report.plan import Request
+    from cxresearch.report.plan import AT_ONCE, Request
     from cxresearch.report.run import run_edition
 
     request = Request(
@@ -158,6 +168,8 @@ def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) 
         values=_values(asked),
         as_of=asked.as_of or datetime.now().astimezone().date(),
         out=Path(asked.output).resolve() if asked.output else None,
+        at_once=asked.jobs or AT_ONCE,
+        fork=not asked.no_fork,
     )
     with _ended_like_interrupted():
         outcome = run_edition(request, _say)
@@ -186,16 +198,19 @@ def _values(asked: argparse.Namespace) -> dict[str, str]:
 
 @contextmanager
 def _ended_like_interrupted() -> Iterator[None]:
-    """Let a polite end by the system (SIGTERM) clean up, as an interrupt does."""
+    """Let a polite end by the system (SIGTERM, or SIGHUP when the terminal closes) clean up, as an interrupt does."""
 
     def end(*_: Any) -> NoReturn:
         raise SystemExit(TERMINATED)
 
-    before = signal.signal(signal.SIGTERM, end)
+    polite = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # what is ignored already stays so: that is how `nohup` keeps a command running
+    before = {sign: signal.signal(sign, end) for sign in polite if signal.getsignal(sign) is not signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 # --------------------------------------------------------------------------------------------- other verbs

@@ -13,6 +13,7 @@ from cxresearch.errors import UsageError
 from cxresearch.report import archive, edition, parameters
 from cxresearch.report.edition import Edition
 
+AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
 SET_BY_RUN = ("ledger", "previous")  # what the summary is told
 
 Say = Callable[[str], None]
@@ -28,6 +29,8 @@ class Request:
     values: Mapping[str, str] = field(default_factory=dict)
     as_of: date | None = None
     out: Path | None = None
+    at_once: int = AT_ONCE  # changes how long it takes, never a number
+    fork: bool = True  # the same
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,9 @@ from typing import Any
 from cxresearch.claims import EARLIER
 from cxresearch.errors import CxError, KernelDied, RenderError
 from cxresearch.finding import dumps
-from cxresearch.report import archive, edition, ledger, parameters
+from cxresearch.report import archive, edition, ledger, parameters, zygote
 from cxresearch.report.plan import Plan, Request, Say, checked
 
-AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
 SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
 
 
@@ -48,6 +47,11 @@ def run_edition(request: Request, say: Say) -> Outcome:
 
     A notebook that fails is shown as failed and the rest stands, but such a report never takes the place of a good one.
     """
+    with zygote.ready(request.fork):
+        return _made(request, say)
+
+
+def _made(request: Request, say: Say) -> Outcome:
     clock = {"start": time.monotonic()}
     plan = checked(request, say)
     clock["checked"] = time.monotonic()
@@ -78,9 +82,10 @@ def _side_by_side(plan: Plan, names: Sequence[str], made: Path, say: Say) -> lis
     from cxresearch.report import kernels
 
     say(f"running {', '.join(names)}")
-    pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+    beside = min(plan.request.at_once, len(names))
+    pool = ThreadPoolExecutor(max_workers=plan.request.at_once)
     try:
-        return list(pool.map(lambda name: _executed(plan, name, made, say), names))
+        return list(pool.map(lambda name: _executed(plan, name, made, say, beside), names))
     except BaseException:  # an interrupt too: no process of ours may stay behind
         pool.shutdown(wait=False, cancel_futures=True)
         kernels.stop_all()
@@ -89,7 +94,8 @@ def _side_by_side(plan: Plan, names: Sequence[str], made: Path, say: Say) -> lis
         pool.shutdown()
 
 
-def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
+def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapter:
+    from cxresearch.data.engine import BESIDE
     from cxresearch.report import kernels
 
     begin = time.monotonic()
@@ -97,8 +103,8 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
     values = dict(plan.values[name])
     if name == plan.request.edition.summary:
         values |= _told(plan, made, name)
-    earlier = {EARLIER: str(_earlier(plan, name) or "")}
-    notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, earlier)
+    told = {EARLIER: str(_earlier(plan, name) or ""), BESIDE: str(beside)}
+    notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, told)
     notebook = _tidied(notebook, root, made)
     _write(target, notebook)
     seconds = round(time.monotonic() - begin, 2)

@@ -129,6 +129,10 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="values for parameters from a file, TOML or JSON; -p is stronger, the edition's values are weaker",
     )
+    parser.add_argument("-j", "--jobs", metavar="N", type=_jobs, help="notebooks that run at once (default: 2)")
+    parser.add_argument(
+        "--no-fork", action="store_true", help="start each notebook's Python by itself, which is slower"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder that NAME/PERIOD is put under (default: reports)")
 
 
@@ -136,6 +140,12 @@ def _add_flow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
     parser.add_argument("--force", action="store_true", help="run everything, also what is up to date")
     parser.add_argument("--resume", action="store_true", help="take over what a failed or interrupted run has done")
+
+
+def _jobs(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 999")
+    return int(text)
 
 
 def _day(text: str) -> date:
@@ -171,7 +181,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) -> int:
-    from cxresearch.report.plan import Request
+    from cxresearch.report.plan import AT_ONCE, Request
 
     request = Request(
         edition=wanted,
@@ -183,6 +193,8 @@ def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) 
         out=Path(asked.output).resolve() if asked.output else None,
         force=asked.force,
         resume=asked.resume,
+        at_once=asked.jobs or AT_ONCE,
+        fork=not asked.no_fork,
     )
     if asked.dry_run:
         return _foretell(request)
@@ -262,16 +274,19 @@ def _file_values(asked: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _ended_like_interrupted() -> Iterator[None]:
-    """Let a polite end by the system (SIGTERM) clean up, as an interrupt does."""
+    """Let a polite end by the system (SIGTERM, or SIGHUP when the terminal closes) clean up, as an interrupt does."""
 
     def end(*_: Any) -> NoReturn:
         raise SystemExit(TERMINATED)
 
-    before = signal.signal(signal.SIGTERM, end)
+    polite = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # what is ignored already stays so: that is how `nohup` keeps a command running
+    before = {sign: signal.signal(sign, end) for sign in polite if signal.getsignal(sign) is not signal.SIG_IGN}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 # --------------------------------------------------------------------------------------------- other verbs

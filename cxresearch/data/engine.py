@@ -6,6 +6,7 @@ What their columns mean is said in `columns`. An id is read as text, and declare
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 import weakref
@@ -24,12 +25,17 @@ from cxresearch.data.mapping import Mapping, Table
 from cxresearch.data.terms import nearest
 from cxresearch.errors import NoData, UsageError
 
+BESIDE = "CXRESEARCH_BESIDE"  # how many notebooks run at once, of which this is one
+
 
 class Engine:
     """An embedded DuckDB that reads the files of one study; it lives as long as the study."""
 
     def __init__(self) -> None:
         self.connection = ibis.duckdb.connect()
+        if (beside := int(os.environ.get(BESIDE, "1"))) > 1:
+            [(threads,)] = self.connection.raw_sql("SELECT current_setting('threads')").fetchall()
+            self.connection.raw_sql(f"SET threads = {max(1, threads // beside)}")
         self._scratch = Path(tempfile.mkdtemp(prefix="cxresearch-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 

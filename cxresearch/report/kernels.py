@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,19 +21,20 @@ from typing import Any
 import nbformat
 import papermill
 from jupyter_client import AsyncKernelManager
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.provisioning import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError
 from papermill.translators import papermill_translators
 
 from cxresearch.errors import CxError, KernelDied, NotebookFailed
+from cxresearch.report import zygote
 from cxresearch.report.parameters import Translator, sent
+from cxresearch.report.zygote import START_SECONDS
 
-START_SECONDS = 120  # a loaded machine needs its time to import
 CELL_SECONDS = 3600  # a cell that runs longer is taken for hung
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OWN_CELLS = {"injected-parameters", "papermill-error-cell-tag"}  # not among the cells that the researcher wrote
-PACKAGE = Path(__file__).resolve().parents[2]
 _IN_CELL = re.compile(r"(?:Cell In\s*\[\d+\]|<ipython-input-[^>]*>|File <[^>]*>)[^\n]*?line (\d+)")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -41,6 +43,24 @@ logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what went wrong is 
 
 running: set[Kernel] = set()
 stopping = threading.Event()
+
+
+class Forking(LocalProvisioner):
+    """Starts a kernel as a fork of a process that has imported everything, or by itself where there is none."""
+
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
+        """Start the process."""
+        source = zygote.current()
+        if source is not None:
+            with suppress(zygote.Gone):
+                forked = source.fork(cmd, options["env"], options["cwd"], options["stdout"])
+                self.process: Any = forked
+                self.pid = self.pgid = forked.pid
+                self.cwd = options["cwd"]
+                return self.connection_info
+        if stopping.is_set():
+            raise RuntimeError("stopped before it started")
+        return await super().launch_kernel(cmd, **options)
 
 
 class Kernel(AsyncKernelManager):
@@ -53,7 +73,8 @@ class Kernel(AsyncKernelManager):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.folder = Path(tempfile.mkdtemp(prefix="cx"))
+        kept = zygote.current()
+        self.folder = Path(tempfile.mkdtemp(prefix="cx", dir=kept.folder if kept else None))
         self.connection_file = str(self.folder / "k.json")
         if os.name == "posix":
             self.transport = "ipc"  # a socket in our own folder: no port that others could reach or take
@@ -61,22 +82,21 @@ class Kernel(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        """How the process is started. (A process forked from one with everything imported would go in here.)"""
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        """How the process is started."""
+        argv = [sys.executable, *zygote.KERNEL, "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3", language="python", env=self._environment())
 
     def _environment(self) -> dict[str, str]:
-        # Notebooks run side by side: more threads each cost time, and sums would depend on their number.
-        threads = {name: os.environ.get(name, "1") for name in THREADS}
         # The user's start-up files and history have no say in what is published.
-        own = {"IPYTHONDIR": str(self.folder), "PYTHONSTARTUP": "", "PYTHONHASHSEED": "0"}
-        search = [str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        search_path = {"PYTHONPATH": os.pathsep.join(search), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        return {**threads, **own, **search_path, **self.told}
+        own = {"IPYTHONDIR": str(self.folder), "PYTHONSTARTUP": ""}
+        # What a notebook keeps on disk for a while goes with its process, however that ends.
+        return {**zygote.fixed(), **own, "TMPDIR": str(self.folder), **self.told}
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
         """Start the process; what it writes past the notebook goes to a file, not between our results."""
         with open(self.folder / "log", "wb") as log:
+            self.kernel_id = self.kernel_id or str(uuid.uuid4())
+            self.provisioner = Forking(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
             await self._async_start_kernel(stdout=log, stderr=log, **options)
         running.add(self)
         if stopping.is_set():  # the user stopped while the process was being started
@@ -109,6 +129,8 @@ class Watched(Kernel):
 def stop_all() -> None:
     """End every kernel that we started or are about to start: the user wants to stop."""
     stopping.set()
+    if (source := zygote.current()) is not None:
+        source.process.kill()
     for kernel in list(running):
         if kernel.process is not None:
             with suppress(OSError):

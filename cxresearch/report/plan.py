@@ -15,6 +15,7 @@ from cxresearch.report.edition import Edition
 from cxresearch.report.readers import unread
 from cxresearch.report.values import dated
 
+AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
 SET_BY_RUN = ("ledger", "previous")  # what the summary is told
 
 Say = Callable[[str], None]
@@ -34,6 +35,8 @@ class Request:
     out: Path | None = None
     force: bool = False  # make it although it is up to date
     resume: bool = False  # take over what a failed or interrupted run has done
+    at_once: int = AT_ONCE  # changes how long it takes, never a number
+    fork: bool = True  # the same
 
     @property
     def shelf(self) -> Path:

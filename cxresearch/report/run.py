@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import CxError, KernelDied, NotWritten, RenderError
-from cxresearch.report import archive, edition, exchange, freshness, parameters, shelf
+from cxresearch.report import archive, edition, exchange, freshness, parameters, shelf, zygote
 from cxresearch.report.freshness import Standing
 from cxresearch.report.plan import Plan, Request, Say, checked
 
 Facts = Mapping[str, Any]
 
-AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
 SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
 
 
@@ -73,7 +72,7 @@ def run_edition(request: Request, say: Say) -> Outcome:
 def _made(plan: Plan, found: Facts, standing: Mapping[str, Standing], begin: float, say: Say) -> Outcome:
     clock = {"start": begin, "checked": time.monotonic()}
     own = plan.request.edition
-    with archive.aside(plan.base, plan.folder) as made:
+    with zygote.ready(plan.request.fork), archive.aside(plan.base, plan.folder) as made:
         (made / "notebooks").mkdir()
         chapters = _side_by_side(plan, own.notebooks, made, say, standing, found)
         _write_numbers(plan, chapters, made, found)
@@ -127,9 +126,10 @@ def _run(names: Sequence[str], plan: Plan, made: Path, say: Say, found: Facts) -
     from cxresearch.report import kernels
 
     say(f"running {', '.join(names)}")
-    pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+    beside = min(plan.request.at_once, len(names))
+    pool = ThreadPoolExecutor(max_workers=plan.request.at_once)
     try:
-        return list(pool.map(lambda name: _marked(_executed(plan, name, made, say), made, found), names))
+        return list(pool.map(lambda name: _marked(_executed(plan, name, made, say, beside), made, found), names))
     except BaseException:  # an interrupt too: no process of ours may stay behind
         pool.shutdown(wait=False, cancel_futures=True)
         kernels.stop_all()
@@ -146,8 +146,9 @@ def _marked(chapter: Chapter, made: Path, found: Facts) -> Chapter:
     return chapter
 
 
-def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
+def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapter:
     from cxresearch.claims import EARLIER
+    from cxresearch.data.engine import BESIDE
     from cxresearch.report import kernels
 
     begin = time.monotonic()
@@ -155,8 +156,8 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
     values = dict(plan.values[name])
     if name == plan.request.edition.summary:
         values |= _told(plan, made, name)
-    earlier = {EARLIER: str(freshness.earlier(plan, name) or "")}
-    notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, earlier)
+    told = {EARLIER: str(freshness.earlier(plan, name) or ""), BESIDE: str(beside)}
+    notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, told)
     notebook = _tidied(notebook, root, made)
     _write(target, notebook)
     seconds = round(time.monotonic() - begin, 2)

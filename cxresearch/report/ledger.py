@@ -25,6 +25,8 @@ SCHEMA_KEY, POLICY_KEY = b"cxresearch.ledger", b"cxresearch.policy"
 RUN_COLUMNS = ("edition", "study", "period", "run", "notebook", "finding", "design", "method", "caveats")
 VERDICT_COLUMNS = ("claim", "part", "verdict", "reason")
 ALL_COLUMNS = RUN_COLUMNS + COLUMNS + VERDICT_COLUMNS
+# what tells the rows of one run apart
+KEYS = ("notebook", "finding", "claim", "part", "outcome", "term", "group", "model", "measure", "unit")
 JUDGED = ("outcome", "term", "group", "model", "measure", "estimate", "conf_low", "conf_high", "conf_level", "n")
 
 

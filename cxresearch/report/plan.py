@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
-from cxresearch.report import archive, edition, parameters
+from cxresearch.report import archive, edition, parameters, secrets
 from cxresearch.report.edition import Edition
+from cxresearch.report.secrets import Secrets
 
 SET_BY_RUN = ("ledger", "previous")  # what the summary is told
 
@@ -28,6 +29,7 @@ class Request:
     values: Mapping[str, str] = field(default_factory=dict)
     as_of: date | None = None
     out: Path | None = None
+    previous: Path | None = None  # the report of the period before, where it lies elsewhere than beside this one
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,14 @@ class Plan:
     study: Any  # cxresearch.data.opening.Preflight
     folder: Path
     previous: Path
+    hidden: Secrets  # what no output may show
 
     @property
     def command(self) -> str:
         """The exact command that makes this report again."""
         words = ["cxresearch", *self.request.command]
-        for name, text in {**self.request.values, "period": self.study.period}.items():
+        given = {name: secrets.shown(name, text) for name, text in self.request.values.items()}
+        for name, text in {**given, "period": self.study.period}.items():
             words += [f"--{name}", text] if name in ("data", "period") else ["-p", name, text]
         if self.request.as_of:
             words += ["--as-of", self.request.as_of.isoformat()]
@@ -63,7 +67,7 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     shared: dict[str, Any] = {}
     for name in ("data", "period"):
         shared[name] = next((v[name] for v in values.values() if name in v), None) or _default(forms, name)
-    say(f"checking {archive.from_root(request.root / shared['data'], request.root)}")
+    say(f"checking {secrets.shown('data', archive.from_root(request.root / shared['data'], request.root))}")
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
     study = preflight(shared["data"], shared["period"], as_of, sorted(segments))
@@ -72,7 +76,10 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
         values[name] |= {key: value for key, value in resolved.items() if key in form}
     folder, previous = _folders(request, study.period)
     archive.refuse_foreign(folder, study.name)
-    return Plan(request, values, study, folder, previous)
+    defaults = [{name: one.default for name, one in form.items()} for form in forms.values()]
+    return Plan(
+        request, values, study, folder, request.previous or previous, secrets.among([*values.values(), *defaults])
+    )
 
 
 def _values(request: Request, forms: Mapping[str, Mapping[str, parameters.Parameter]]) -> dict[str, dict[str, Any]]:
@@ -107,6 +114,8 @@ def _folders(request: Request, period: str) -> tuple[Path, Path]:
 
     base = (request.out or request.root / "reports") / request.edition.name
     # other values are another report: the one that is published every month stays what it is
-    other = {name: value for name, value in request.values.items() if name not in ("data", "period")}
+    other = {
+        name: secrets.shown(name, value) for name, value in request.values.items() if name not in ("data", "period")
+    }
     inner = archive.folder_name(other)
     return base / period / inner, base / shift(period, -1) / inner

@@ -13,11 +13,10 @@ from typing import Any
 from cxresearch.claims import EARLIER
 from cxresearch.errors import CxError, KernelDied, RenderError
 from cxresearch.finding import dumps
-from cxresearch.report import archive, edition, ledger, parameters
+from cxresearch.report import archive, edition, ledger, outputs, parameters, secrets
 from cxresearch.report.plan import Plan, Request, Say, checked
 
 AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
-SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,8 @@ def _executed(plan: Plan, name: str, made: Path, say: Say) -> Chapter:
         values |= _told(plan, made, name)
     earlier = {EARLIER: str(_earlier(plan, name) or "")}
     notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, earlier)
-    notebook = _tidied(notebook, root, made)
+    notebook = outputs.tidied(notebook, root, made, plan.hidden)
+    error = error and type(error)(plan.hidden.text(str(error)))
     _write(target, notebook)
     seconds = round(time.monotonic() - begin, 2)
     say(f"{name}: {'failed' if error else 'done'} after {seconds:.1f} s")
@@ -134,27 +134,13 @@ def _earlier(plan: Plan, name: str) -> Path | None:
 
 def _recorded(plan: Plan) -> dict[str, dict[str, Any]]:
     """The values of all notebooks as they are written down."""
-    written: dict[str, dict[str, Any]] = json.loads(archive.without_home(json.dumps(plan.values, default=str)))
+    plain = {name: {key: secrets.shown(key, value) for key, value in own.items()} for name, own in plan.values.items()}
+    written: dict[str, dict[str, Any]] = json.loads(archive.without_home(json.dumps(plain, default=str)))
     return written
 
 
 def _path_text(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _tidied(notebook: Any, root: Path, made: Path) -> Any:
-    """The notebook without clock, chance and paths of this machine, so that equal runs give equal files."""
-    import nbformat
-
-    about = notebook.metadata.get("papermill", {})
-    notebook.metadata["papermill"] = {key: about.get(key) for key in ("parameters", "version", "exception")}
-    for number, cell in enumerate(notebook.cells):
-        cell.metadata.pop("papermill", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell["id"] = f"injected-{number}"
-    inside = made.relative_to(root).as_posix() if made.is_relative_to(root) else str(made)
-    text = json.dumps(notebook).replace(f"{inside}/", "")
-    return nbformat.from_dict(json.loads(archive.without_paths(text, root, made)))
 
 
 def _write(path: Path, notebook: Any) -> None:
@@ -181,9 +167,9 @@ def _facts(plan: Plan) -> dict[str, Any]:
     }
     if before:  # verdicts may stay from there
         inputs["earlier"] = archive.file_digest(before / "claims.json")
-    sources = {name: edition.notebook(name, root) for name in own.all_notebooks}
-    code = archive.source_digest(archive.ROOT / "cxresearch")
-    return {**inputs, **archive.commit(root), "run": archive.run_id({**inputs, "code": code, "sources": sources})}
+    inputs["sources"] = {name: archive.file_digest(root / "notebooks" / f"{name}.ipynb") for name in own.all_notebooks}
+    inputs["code"] = archive.source_digest(archive.ROOT / "cxresearch")[:12]
+    return {**inputs, **archive.commit(root), "run": archive.run_id(inputs)}
 
 
 def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any]) -> None:
@@ -198,7 +184,7 @@ def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: M
 
 def _shows(notebook: Any) -> bool:
     kinds = (kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {}))
-    return any(kind.startswith(SHOWN) for kind in kinds)
+    return any(kind.startswith(outputs.SHOWN) for kind in kinds)
 
 
 def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], say: Say) -> None:
@@ -248,21 +234,27 @@ def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _write_record(
     plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], clock: Mapping[str, float]
 ) -> None:
+    from cxresearch.policy import SEED
+
     failed = {one.name: str(one.error) for one in chapters if one.error}
     steps = {"check": "start checked", "notebooks": "checked run", "render": "run rendered"}
     seconds = {step: round(clock[b] - clock[a], 2) for step, (a, b) in ((s, w.split()) for s, w in steps.items())}
     record = {
         **facts,
-        "schema": 1,
+        "schema": 2,  # 2 has notebooks, summary, code, sources, seed and files
+        "notebooks": list(plan.request.edition.notebooks),
+        "summary": plan.request.edition.summary,
+        "seed": SEED,
         "status": "failed" if failed else "complete",
         "title": plan.request.edition.title,
         "study": {"name": plan.study.name, "title": plan.study.title, "rows": dict(plan.study.rows)},
         "as_of": plan.request.as_of.isoformat() if plan.request.as_of else None,
         "command": plan.command,
         "failed": failed,
+        "files": {path.relative_to(made).as_posix(): archive.file_digest(path) for path in archive.files(made)},
         "seconds": {**seconds, **{one.name: one.seconds for one in chapters}},
     }
-    text = json.dumps(record, ensure_ascii=False, indent=2, sort_keys=True)
+    text = json.dumps(plan.hidden.value(record), ensure_ascii=False, indent=2, sort_keys=True)
     (made / archive.RECORD).write_text(archive.without_paths(text, plan.request.root, made) + "\n", encoding="utf-8")
 
 

@@ -105,6 +105,10 @@ def _parser() -> Parser:
     )  # fmt: skip
     verify.set_defaults(run=_verify)
 
+    doctor = verbs.add_parser("doctor", help="check whether this machine can make reports", allow_abbrev=False)
+    doctor.add_argument("--data", metavar="FILE", help="study file to open (default: data/demo.toml)")
+    doctor.set_defaults(run=_doctor)
+
     params = verbs.add_parser("params", help="show the parameters of a notebook", allow_abbrev=False)
     params.add_argument("notebook", metavar="NOTEBOOK", help="a notebook of notebooks/")
     params.set_defaults(run=_params)
@@ -189,6 +193,16 @@ def _verify(asked: argparse.Namespace) -> int:
     for line in verification.lines(found):
         print(line)
     return 0 if found.same else DIFFERS
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from cxresearch.report import environment
+
+    stopped = False
+    for check in environment.examine(ROOT, str(Path(asked.data).resolve()) if asked.data else "data/demo.toml"):
+        print(environment.line(check), flush=True)
+        stopped = stopped or check.state == "stop"
+    return UsageError.exit_code if stopped else 0
 
 
 def _values(asked: argparse.Namespace) -> dict[str, str]:

@@ -29,9 +29,10 @@ ROOT = Path(__file__).resolve().parents[1]
 INTERRUPTED = 130
 TERMINATED = 143
 PART_FAILED = 6
+DIFFERS = 8
 EXIT_CODES = """exit codes: 0 done or up to date; 1 a notebook failed, the rest is rendered; 2 something asked for does not
 exist or fit; 3 the data check stopped the report; 4 no data for the period; 5 page or paper could not be made
-or written; 6 part of a sweep failed; 130 interrupted; 138 the process of a notebook died"""
+or written; 6 part of a sweep failed; 8 a verified report differs; 130 interrupted; 138 the process of a notebook died"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    from cxresearch.report.secrets import Secrets
+
+    print(Secrets(()).text(text), file=sys.stderr, flush=True)
 
 
 def _complain(error: CxError) -> None:
@@ -98,6 +101,20 @@ def _parser() -> Parser:
 
     listing = verbs.add_parser("list", help="show notebooks, editions and studies", allow_abbrev=False)
     listing.set_defaults(run=_list)
+
+    verify = verbs.add_parser(
+        "verify", help="make a delivered report again and compare every number", allow_abbrev=False
+    )
+    verify.add_argument("folder", metavar="DIR", help="the folder of a report")
+    verify.add_argument(
+        "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+        help="a value that the record hides, such as a password; may be repeated",
+    )  # fmt: skip
+    verify.set_defaults(run=_verify)
+
+    doctor = verbs.add_parser("doctor", help="check whether this machine can make reports", allow_abbrev=False)
+    doctor.add_argument("--data", metavar="FILE", help="study file to open (default: data/demo.toml)")
+    doctor.set_defaults(run=_doctor)
 
     params = verbs.add_parser("params", help="show the parameters of a notebook", allow_abbrev=False)
     params.add_argument("notebook", metavar="NOTEBOOK", help="a notebook of notebooks/")
@@ -242,6 +259,26 @@ def _foretell(request: Request) -> int:
         print(archive.shown(plan.folder))
         _print_table(freshness.outlook(plan))
     return 0
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    from cxresearch.report import verification
+
+    with _ended_like_interrupted():
+        found = verification.verify(Path(asked.folder), ROOT, dict(asked.parameter), _say)
+    for line in verification.lines(found):
+        print(line)
+    return 0 if found.same else DIFFERS
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from cxresearch.report import environment
+
+    stopped = False
+    for check in environment.examine(ROOT, str(Path(asked.data).resolve()) if asked.data else "data/demo.toml"):
+        print(environment.line(check), flush=True)
+        stopped = stopped or check.state == "stop"
+    return UsageError.exit_code if stopped else 0
 
 
 def _values(asked: argparse.Namespace) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cxresearch.finding import FINDING_MIME, Caveat, Finding
 from cxresearch.report import ledger
 from cxresearch.table import row, tidy
 
+LEDGERS = Path(__file__).parent / "ledgers"
 RUN = {"edition": "monthly", "study": "demo", "period": "2026-10", "run": "abc"}
 
 
@@ -121,8 +123,63 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path):
         ledger.open_ledger(tmp_path / "nowhere")
     other = tmp_path / "other.parquet"
     pd.DataFrame({"a": [1]}).to_parquet(other)
-    with pytest.raises(UsageError, match="is no ledger; this release reads version 1"):
+    with pytest.raises(UsageError, match="is no ledger; this release reads versions 1 to 2"):
         ledger.open_ledger(other)
     (tmp_path / "text.parquet").write_text("hello")
     with pytest.raises(UsageError, match="is no Parquet file"):
         ledger.open_ledger(tmp_path / "text.parquet")
+
+
+def test_the_first_release_is_read_for_ever():
+    """A ledger that version 1 wrote opens with the columns of today; what it did not know is null, its policy is kept."""
+    file = LEDGERS / "version-1.parquet"
+    written = pq.read_table(file)
+    assert written.schema.metadata[ledger.SCHEMA_KEY] == b"1"
+    table = ledger.open_ledger(file)
+    assert tuple(table.columns) == ledger.ALL_COLUMNS
+    assert table["decided_in"].isna().all()
+    assert set(table["policy"]) == {"31d044905fdc"} == {table.attrs["policy"]}
+    assert table["estimate"].tolist()[:9] == written["estimate"].to_pylist()[:9]
+    assert table["estimate"][0] == 17.55
+
+
+def test_the_periods_of_an_edition_are_one_history(tmp_path: Path):
+    """The folder of an edition gives all its periods, oldest first, of any version; no failed report, no other values."""
+    for name in ("2026-10", "2026-Q3", "2026-09", "2026-08.failed", "2026-10/segment=high", ".making-x", "notes"):
+        (tmp_path / name).mkdir(parents=True)
+        run = {**RUN, "period": name}
+        ledger.write(
+            ledger.rows("churn", executed((FINDING_MIME, finding())), run), tmp_path / name / "ledger.parquet", "p1"
+        )
+    (tmp_path / "2026-07").mkdir()
+    shutil.copyfile(LEDGERS / "version-1.parquet", tmp_path / "2026-07" / "ledger.parquet")
+    table = ledger.open_ledger(tmp_path)
+    assert table["period"].tolist() == ["2026-10"] * 10 + ["2026-09"] * 2 + ["2026-10"] * 2 + ["2026-Q3"] * 2
+    assert tuple(table.columns) == ledger.ALL_COLUMNS
+    assert (table.attrs["policy"], table["policy"].nunique()) == ("", 2)
+
+
+def test_what_was_suppressed_stays_suppressed(tmp_path: Path):
+    """A small group has no number in any period of a history, and says why."""
+    (tmp_path / "2026-10").mkdir()
+    written(tmp_path / "2026-10", (FINDING_MIME, finding()))
+    (tmp_path / "2026-07").mkdir()
+    shutil.copyfile(LEDGERS / "version-1.parquet", tmp_path / "2026-07" / "ledger.parquet")
+    table = ledger.open_ledger(tmp_path)
+    small = table[table["effect_label"].fillna("").str.startswith("suppressed")]
+    assert len(small) == 2
+    assert (
+        small[["estimate", "std_error", "conf_low", "conf_high", "p_value", "n", "events", "clusters"]]
+        .isna()
+        .all()
+        .all()
+    )
+
+
+def test_a_later_version_is_refused(tmp_path: Path):
+    """A ledger of a release to come is not guessed at."""
+    table = pq.read_table(LEDGERS / "version-1.parquet")
+    about = {**table.schema.metadata, ledger.SCHEMA_KEY: b"3"}
+    pq.write_table(table.replace_schema_metadata(about), tmp_path / "ledger.parquet")
+    with pytest.raises(UsageError, match="is a ledger of version 3; this release reads versions 1 to 2"):
+        ledger.open_ledger(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from functools import cached_property
@@ -78,6 +79,13 @@ class Study:
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
         for role in ROLES:
             setattr(self, role, self._role(role))
+
+    def at(self, period: str) -> Study:
+        """The same study as of another period: the same tables, which were checked when it was opened."""
+        periods.index(period)
+        other = copy.copy(self)
+        other.period, other._units = period, {}
+        return other
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, period={self.period!r}, segment={self.segment!r}, window={self.window})"

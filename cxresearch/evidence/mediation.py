@@ -31,10 +31,11 @@ from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
+from cxresearch.policy import SEED
 from cxresearch.table import TOO_FEW, row
 
 Array = NDArray[np.float64]
-DRAWS, SEED = 20_000, 20261  # the ends of an interval then hang on chance by a thirtieth of an error
+DRAWS = 20_000  # the ends of an interval then hang on chance by a thirtieth of an error
 METHODS = {
     "jackknife": "jackknife over blocks of clusters, t",
     "bootstrap": f"percentiles of {DRAWS:,} draws of blocks of clusters",

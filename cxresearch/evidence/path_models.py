@@ -19,13 +19,14 @@ from cxresearch.evidence.lab.pls import SCHEMES, PathModel, composite, fit_paths
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import MODELS, capital
+from cxresearch.policy import SEED
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
 Numbers = dict[tuple[str, str, str | None], Array]  # measure, outcome and term of a row: its value, alone or in a stack
 METHODS = (*SCHEMES, "consistent")
 ITEMS, INTERVALS = ("standardised", "raw"), ("jackknife", "bootstrap")
-DRAWS, SEED = 2000, 20261
+DRAWS = 2000
 IMPROPER = "improper"
 UNITS = {"path": "SD per SD", "total_path": "SD per SD", "slope": "points of 100 per point of 100"}
 SAME = 1e-8  # an eigenvalue below it: two of those that lead to one construct say the same

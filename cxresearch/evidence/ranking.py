@@ -19,12 +19,13 @@ from cxresearch.evidence.blocks import one_way
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import rows
 from cxresearch.finding import Caveat
+from cxresearch.policy import SEED
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
 Blocks = Mapping[str, Sequence[str]]
 R2_FLOOR = 0.01  # below it the shares of R² are shares of noise
-DRAWS, SEED = 1000, 20261
+DRAWS = 1000
 FEW_EVENTS = 20  # leavers, and stayers, without which no R² of leaving is told
 MOST, MOST_LOGISTIC = 16, 10  # 2^16 linear models take seconds, 2^10 logistic ones minutes
 MOST_WORK = 30_000_000  # rows times logistic models; beyond it a sample of the rows

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxresearch.report import archive, edition
+from cxresearch.report import archive, edition, secrets
 from cxresearch.report.plan import Plan
 
 SHARED = ("study", "period", "data_fingerprint", "policy", "versions", "code")
@@ -86,7 +86,8 @@ def earlier(plan: Plan, name: str) -> Path | None:
 
 def recorded(plan: Plan) -> dict[str, dict[str, Any]]:
     """The values of all notebooks as they are written down."""
-    written: dict[str, dict[str, Any]] = json.loads(archive.without_home(json.dumps(plan.values, default=str)))
+    plain = {name: {key: secrets.shown(key, value) for key, value in own.items()} for name, own in plan.values.items()}
+    written: dict[str, dict[str, Any]] = json.loads(archive.without_home(json.dumps(plain, default=str)))
     return written
 
 

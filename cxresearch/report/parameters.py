@@ -21,6 +21,7 @@ from typing import Any
 
 from cxresearch.data.terms import nearest
 from cxresearch.errors import UsageError
+from cxresearch.report.secrets import shown
 
 TAG = "parameters"
 PLAIN = ("str", "int", "float", "bool", "date")
@@ -199,7 +200,8 @@ def parse(text: str, parameter: Parameter) -> Any:
     try:
         value = _one(text, kind)
     except ValueError:
-        raise UsageError(f"parameter {parameter.name!r}: {text!r} is no {parameter.allowed}") from None
+        told = shown(parameter.name, text)
+        raise UsageError(f"parameter {parameter.name!r}: {told!r} is no {parameter.allowed}") from None
     return fitted(value, parameter)
 
 
@@ -237,7 +239,8 @@ def fitted(value: Any, parameter: Parameter, where: str = "") -> Any:
         fits = all(parameter.low <= number <= parameter.high for number in numbers)
     if not fits:
         start = f"{where}: " if where else ""
-        raise UsageError(f"{start}parameter {parameter.name!r}: {value!r} is no {parameter.allowed}")
+        told = shown(parameter.name, value)
+        raise UsageError(f"{start}parameter {parameter.name!r}: {told!r} is no {parameter.allowed}")
     if parameter.kind.name == "list" and value is not None and str(parameter.kind.item) == "number":
         return [float(one) for one in value]
     return float(value) if parameter.kind.name == "float" and value is not None else value

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import UsageError
-from cxresearch.report import archive, edition, known, parameters
+from cxresearch.report import archive, edition, known, parameters, secrets
 from cxresearch.report.edition import Edition
 from cxresearch.report.readers import unread
+from cxresearch.report.secrets import Secrets
 from cxresearch.report.values import dated
 
 AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
@@ -37,6 +38,7 @@ class Request:
     resume: bool = False  # take over what a failed or interrupted run has done
     at_once: int = AT_ONCE  # changes how long it takes, never a number
     fork: bool = True  # the same
+    previous: Path | None = None  # the report of the period before, where it lies elsewhere than beside this one
 
     @property
     def shelf(self) -> Path:
@@ -53,6 +55,7 @@ class Plan:
     study: Any  # cxresearch.data.opening.Preflight
     folder: Path
     previous: Path
+    hidden: Secrets  # what no output may show
 
     @property
     def base(self) -> Path:
@@ -65,7 +68,8 @@ class Plan:
         words = ["cxresearch", *self.request.command]
         if self.request.file:
             words += ["-f", self.request.file]
-        for name, text in {**self.request.values, "period": self.study.period}.items():
+        given = {name: secrets.shown(name, text) for name, text in self.request.values.items()}
+        for name, text in {**given, "period": self.study.period}.items():
             words += [f"--{name}", text] if name in ("data", "period") else ["-p", name, text]
         if self.request.as_of:
             words += ["--as-of", self.request.as_of.isoformat()]
@@ -88,7 +92,7 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
     shared: dict[str, Any] = {}
     for name in ("data", "period"):
         shared[name] = next((v[name] for v in values.values() if name in v), None) or _default(forms, name)
-    say(f"checking {archive.from_root(request.root / shared['data'], request.root)}")
+    say(f"checking {secrets.shown('data', archive.from_root(request.root / shared['data'], request.root))}")
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}
     study = known.preflight(request.root, shared["data"], shared["period"], as_of, sorted(segments))
@@ -100,7 +104,10 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
         values[name] |= {key: value for key, value in resolved.items() if key in form}
     folder, previous = _folders(request, study.period)
     archive.refuse_foreign(folder, study.name)
-    return Plan(request, values, study, folder, previous)
+    defaults = [{name: one.default for name, one in form.items()} for form in forms.values()]
+    return Plan(
+        request, values, study, folder, request.previous or previous, secrets.among([*values.values(), *defaults])
+    )
 
 
 def _values(request: Request, forms: Mapping[str, Mapping[str, parameters.Parameter]]) -> dict[str, dict[str, Any]]:
@@ -142,6 +149,6 @@ def _folders(request: Request, period: str) -> tuple[Path, Path]:
     base = request.shelf / request.edition.name
     # other values are another report: the one that is published every month stays what it is
     given = {**request.file_values, **request.values}
-    other = {name: value for name, value in given.items() if name not in ("data", "period")}
+    other = {name: secrets.shown(name, value) for name, value in given.items() if name not in ("data", "period")}
     inner = archive.folder_name(other)
     return base / period / inner, base / before(period) / inner

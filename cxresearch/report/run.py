@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.errors import CxError, KernelDied, NotWritten, RenderError
-from cxresearch.report import archive, edition, exchange, freshness, parameters, shelf, zygote
+from cxresearch.report import archive, edition, exchange, freshness, outputs, parameters, shelf, zygote
 from cxresearch.report.freshness import Standing
 from cxresearch.report.plan import Plan, Request, Say, checked
 
 Facts = Mapping[str, Any]
-
-SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,8 @@ def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapt
         values |= _told(plan, made, name)
     told = {EARLIER: str(freshness.earlier(plan, name) or ""), BESIDE: str(beside)}
     notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, told)
-    notebook = _tidied(notebook, root, made)
+    notebook = outputs.tidied(notebook, root, made, plan.hidden)
+    error = error and type(error)(plan.hidden.text(str(error)))
     _write(target, notebook)
     seconds = round(time.monotonic() - begin, 2)
     say(f"{name}: {'failed' if error else 'done'} after {seconds:.1f} s")
@@ -176,21 +175,6 @@ def _told(plan: Plan, made: Path, name: str) -> dict[str, str]:
 
 def _path_text(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _tidied(notebook: Any, root: Path, made: Path) -> Any:
-    """The notebook without clock, chance and paths of this machine, so that equal runs give equal files."""
-    import nbformat
-
-    about = notebook.metadata.get("papermill", {})
-    notebook.metadata["papermill"] = {key: about.get(key) for key in ("parameters", "version", "exception")}
-    for number, cell in enumerate(notebook.cells):
-        cell.metadata.pop("papermill", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell["id"] = f"injected-{number}"
-    inside = made.relative_to(root).as_posix() if made.is_relative_to(root) else str(made)
-    text = json.dumps(notebook).replace(f"{inside}/", "")
-    return nbformat.from_dict(json.loads(archive.without_paths(text, root, made)))
 
 
 def _write(path: Path, notebook: Any) -> None:
@@ -214,7 +198,7 @@ def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: F
 
 def _shows(notebook: Any) -> bool:
     kinds = (kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {}))
-    return any(kind.startswith(SHOWN) for kind in kinds)
+    return any(kind.startswith(outputs.SHOWN) for kind in kinds)
 
 
 def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, say: Say) -> str:
@@ -272,12 +256,15 @@ def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _write_record(
     plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, clock: Mapping[str, float]
 ) -> None:
+    from cxresearch.policy import SEED
+
     failed = {one.name: str(one.error) for one in chapters if one.error}
     steps = {"check": "start checked", "notebooks": "checked run", "render": "run rendered"}
     seconds = {step: round(clock[b] - clock[a], 2) for step, (a, b) in ((s, w.split()) for s, w in steps.items())}
     record = {
         **facts,
-        "schema": 1,
+        "schema": 2,  # 2 has layout, notebooks, code, seed and files
+        "seed": SEED,
         "status": "failed" if failed else "complete",
         "title": plan.request.edition.title,
         "study": {"name": plan.study.name, "title": plan.study.title, "rows": dict(plan.study.rows)},
@@ -288,7 +275,7 @@ def _write_record(
         "files": {path.relative_to(made).as_posix(): archive.file_digest(path) for path in archive.files(made)},
         "seconds": {**seconds, **{one.name: one.seconds for one in chapters}},
     }
-    text = json.dumps(record, ensure_ascii=False, indent=2, sort_keys=True)
+    text = json.dumps(plan.hidden.value(record), ensure_ascii=False, indent=2, sort_keys=True)
     (made / archive.RECORD).write_text(archive.without_paths(text, plan.request.root, made) + "\n", encoding="utf-8")
 
 

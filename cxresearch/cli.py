@@ -27,7 +27,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 EXIT_CODES = """exit codes: 0 done; 1 a notebook failed, the rest is rendered; 2 something asked for does not
 exist or fit; 3 the data check stopped the report; 4 no data for the period; 5 page or paper could not be made;
-130 interrupted; 138 the process of a notebook died"""
+7 the report must not be published and is kept aside; 130 interrupted; 138 the process of a notebook died"""
 
 
 class Parser(argparse.ArgumentParser):

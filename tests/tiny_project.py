@@ -25,7 +25,7 @@ record.update(outcome="churned", group="all", model="crude", measure="rate", est
 record.update(conf_high=0.12, conf_level=0.95, n=2000, unit="")
 finding = dict(name={name!r}, question="Who leaves?", estimand="rate", design="descriptive", table=[record], method="m")
 finding.update(sample="all", answer="Ten in a hundred leave.", title="", periods="", study="demo", caveats=[])
-display({{"application/vnd.cxresearch.finding+json": dict(finding, shown=["estimate"])}}, raw=True)
+display({{"application/vnd.cxresearch.finding+json": finding}}, raw=True)
 """
 
 

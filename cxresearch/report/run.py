@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from cxresearch.claims import EARLIER
-from cxresearch.errors import CxError, KernelDied, RenderError
+from cxresearch.errors import CxError, KernelDied, NotPublishable, RenderError
 from cxresearch.finding import dumps
 from cxresearch.report import archive, edition, ledger, parameters
 from cxresearch.report.plan import Plan, Request, Say, checked
 
 AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
-SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
 
 
 @dataclass(frozen=True)
@@ -59,16 +58,16 @@ def run_edition(request: Request, say: Say) -> Outcome:
         _write_numbers(plan, chapters, made, facts)
         if request.edition.summary:
             chapters += _side_by_side(plan, [request.edition.summary], made, say)
-        if not any(_shows(chapter.notebook) for chapter in chapters):
-            raise RenderError("no notebook showed a finding, so there is nothing to report")
         clock["run"] = time.monotonic()
-        _render(plan, chapters, made, facts, say)
+        gated = _render(plan, chapters, made, facts, say)
         clock["rendered"] = time.monotonic()
-        _write_record(plan, chapters, made, facts, clock)
+        _write_record(plan, chapters, gated, made, facts, clock)
         failed = [chapter for chapter in chapters if chapter.error]
-        folder = _place(plan.folder, failed=bool(failed))
+        folder = _place(plan.folder, failed=bool(failed), gated=bool(gated))
         archive.swap(made, folder)
-    return Outcome(folder, tuple(_located(chapter, folder) for chapter in failed))
+    kept = f"kept aside in {archive.shown(folder)}"
+    aside = [NotPublishable(f"{error}; {kept}") for error in gated]
+    return Outcome(folder, (*(_located(chapter, folder) for chapter in failed), *aside))
 
 
 # ------------------------------------------------------------------------------------------------- running
@@ -196,13 +195,11 @@ def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: M
     (made / "claims.json").write_text(dumps(combine(parts, plan.study.columns)) + "\n", encoding="utf-8")
 
 
-def _shows(notebook: Any) -> bool:
-    kinds = (kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {}))
-    return any(kind.startswith(SHOWN) for kind in kinds)
-
-
-def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], say: Say) -> None:
-    from cxresearch.report import document, page, paper
+def _render(
+    plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], say: Say
+) -> list[NotPublishable]:
+    """Page and paper, and the publishing gates that they close."""
+    from cxresearch.report import document, gates, page, paper
 
     say("rendering")
     own, as_of = plan.request.edition, plan.request.as_of
@@ -223,13 +220,15 @@ def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[
         whole = document.read(document.merge([(one.name, one.notebook) for one in reading], about))
         for warning in whole.warnings:
             say(f"warning: {warning}")
-        if "html" in own.formats:
-            (made / "report.html").write_text(page.render(whole), encoding="utf-8")
-        if "pdf" in own.formats:
-            printed = paper.render(whole)
+        html = page.render(whole) if "html" in own.formats else None
+        if html is not None:
+            (made / "report.html").write_text(html, encoding="utf-8")
+        printed = paper.render(whole) if "pdf" in own.formats else None
+        if printed is not None:
             (made / "report.pdf").write_bytes(printed.pdf)
             for warning in printed.warnings:
                 say(f"warning: {warning}")
+        return gates.closed(whole, html, printed and printed.pdf, stopped=any(one.error for one in chapters))
     except CxError:
         raise
     except Exception as error:
@@ -246,7 +245,12 @@ def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _write_record(
-    plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[str, Any], clock: Mapping[str, float]
+    plan: Plan,
+    chapters: Sequence[Chapter],
+    gated: Sequence[NotPublishable],
+    made: Path,
+    facts: Mapping[str, Any],
+    clock: Mapping[str, float],
 ) -> None:
     failed = {one.name: str(one.error) for one in chapters if one.error}
     steps = {"check": "start checked", "notebooks": "checked run", "render": "run rendered"}
@@ -254,22 +258,24 @@ def _write_record(
     record = {
         **facts,
         "schema": 1,
-        "status": "failed" if failed else "complete",
+        "status": "failed" if failed or gated else "complete",
         "title": plan.request.edition.title,
         "study": {"name": plan.study.name, "title": plan.study.title, "rows": dict(plan.study.rows)},
         "as_of": plan.request.as_of.isoformat() if plan.request.as_of else None,
         "command": plan.command,
         "failed": failed,
+        "gates": [str(error) for error in gated],
         "seconds": {**seconds, **{one.name: one.seconds for one in chapters}},
     }
     text = json.dumps(record, ensure_ascii=False, indent=2, sort_keys=True)
     (made / archive.RECORD).write_text(archive.without_paths(text, plan.request.root, made) + "\n", encoding="utf-8")
 
 
-def _place(folder: Path, failed: bool) -> Path:
-    """Where the report goes: a failed one lies beside a good one, never in its place."""
+def _place(folder: Path, failed: bool, gated: bool) -> Path:
+    """Where the report goes: a failed one lies beside a good one, never in its place; a gated one always aside."""
     before = archive.record(folder) or {}
-    return folder.with_name(f"{folder.name}.failed") if failed and before.get("status") == "complete" else folder
+    beside = gated or (failed and before.get("status") == "complete")
+    return folder.with_name(f"{folder.name}.failed") if beside else folder
 
 
 def _located(chapter: Chapter, folder: Path) -> CxError:

@@ -32,7 +32,8 @@ PART_FAILED = 6
 DIFFERS = 8
 EXIT_CODES = """exit codes: 0 done or up to date; 1 a notebook failed, the rest is rendered; 2 something asked for does not
 exist or fit; 3 the data check stopped the report; 4 no data for the period; 5 page or paper could not be made
-or written; 6 part of a sweep failed; 8 a verified report differs; 130 interrupted; 138 the process of a notebook died"""
+or written; 6 part of a sweep failed; 7 the report must not be published and is kept aside; 8 a verified report
+differs; 130 interrupted; 138 the process of a notebook died"""
 
 
 class Parser(argparse.ArgumentParser):

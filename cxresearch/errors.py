@@ -5,6 +5,7 @@ CxError
 ├── GateClosed      3  the data are not fit to be reported
 ├── NoData          4  nothing in the period
 ├── RenderError     5  page or paper could not be made
+├── NotPublishable  7  a publishing gate closed: the report is kept aside
 ├── NotebookFailed  1  a notebook stopped; what ran is kept
 └── KernelDied    138  the process of a notebook died
 """
@@ -52,6 +53,12 @@ class RenderError(CxError):
     """Page or paper could not be made."""
 
     exit_code = 5
+
+
+class NotPublishable(CxError):
+    """A publishing gate closed: what was made must not be read as a report."""
+
+    exit_code = 7
 
 
 class KernelDied(CxError):

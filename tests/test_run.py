@@ -240,11 +240,12 @@ def test_a_broken_renderer_leaves_the_good_report(
 
 
 def test_a_blank_report_is_no_success(project: Path, monkeypatch: pytest.MonkeyPatch):
-    """When no notebook shows a finding there is nothing to report."""
+    """When no notebook shows a finding there is nothing to report: exit 7, and what was made lies aside."""
     monkeypatch.setattr(kernels, "execute", lambda source, *_: (nbformat.read(source, as_version=4), None))
-    with pytest.raises(RenderError, match="no notebook showed a finding"):
-        run_edition(request(project), quiet)
-    assert list((project / "reports" / "monthly").iterdir()) == []
+    outcome = run_edition(request(project), quiet)
+    assert outcome.exit_code == 7
+    assert "no notebook shows a finding, so there is nothing to report" in str(outcome.errors[0])
+    assert [path.name for path in (project / "reports" / "monthly").iterdir()] == ["2026-10.failed"]
 
 
 # --------------------------------------------------------------------------------------------------- folders

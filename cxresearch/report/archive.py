@@ -120,8 +120,10 @@ def recover(base: Path) -> None:
             exchange.recover(parent)
 
 
-def publish(made: Path, base: Path, folder: Path, study: str, failed: bool) -> Path:
+def publish(made: Path, base: Path, folder: Path, study: str, failed: bool, gated: bool) -> Path:
     """Put a finished report in its place as a whole, and say where: a failed one lies beside a good one.
+
+    One that must not be published (`gated`) lies beside the place in any case.
 
     What lay there stays until the new one is in its place; reports with other values inside it stay.
     """
@@ -129,16 +131,16 @@ def publish(made: Path, base: Path, folder: Path, study: str, failed: bool) -> P
         refuse_foreign(folder, study)
         beside = failed_place(folder)
         good = (record(folder) or {}).get("status") == "complete"
-        place = beside if failed and good else folder
+        place = beside if gated or (failed and good) else folder
         place.parent.mkdir(parents=True, exist_ok=True)
         for inner in place.iterdir() if place.is_dir() else ():
             if _is_report(inner):
                 shutil.copytree(inner, made / inner.name, copy_function=_linked)
         exchange.put(made, place)
-        if not failed and record(beside) is not None:
+        if not (failed or gated) and record(beside) is not None:
             shutil.rmtree(beside, ignore_errors=True)  # what had failed is made now
     for old in unfinished(base, folder):
-        if not failed and exchange.is_free(old):
+        if not (failed or gated) and exchange.is_free(old):
             shutil.rmtree(old, ignore_errors=True)
     return place
 

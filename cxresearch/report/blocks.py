@@ -48,6 +48,7 @@ class Chart:
     svg: str
     alt: str
     caption: str
+    described: bool = True  # the words are its own, not put in for want of any
     kind: str = field(default="chart", init=False)
 
 
@@ -65,6 +66,7 @@ class FindingBlock:
     caveats: tuple[str, ...]
     table: Table | None
     charts: tuple[Chart, ...] = ()
+    estimable: bool = True  # any row has an estimate
     kind: str = field(default="finding", init=False)
 
 

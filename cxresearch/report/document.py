@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 OWN = "notebook"  # a cell for the researcher, which the report leaves out
+UNDRESSED = "Chart without description"  # what a figure says of itself that nobody dressed
 BANNER = "papermill-error-cell-tag"  # papermill's own words on a failed notebook
 MADE: dict[str, Callable[[Mapping[str, Any]], Block]] = {
     VERDICT_MIME: results.verdict,
@@ -194,10 +195,11 @@ class _Reader:
         anchor = f"chart-{self.charts}"
         caption = as_text(metadata.get("caption"))
         alt = as_text(metadata.get("alt")).strip()
-        if not alt:
+        described = bool(alt) and not alt.startswith(UNDRESSED)
+        if not described:
             self.warnings.append(f"chart {self.charts} has no description for those who cannot see it")
-            alt = as_text(metadata.get("title")).strip() or caption.strip() or "Chart without a description"
-        return Chart(anchor, safe_svg(svg, anchor), alt, caption)
+            alt = alt or as_text(metadata.get("title")).strip() or caption.strip() or "Chart without a description"
+        return Chart(anchor, safe_svg(svg, anchor), alt, caption, described)
 
 
 def _fronts(cells: Iterable[Mapping[str, Any]]) -> bool:

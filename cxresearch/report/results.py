@@ -55,6 +55,7 @@ def finding(found: Finding, anchor: str, *, folded: bool) -> FindingBlock:
         " ".join(part for part in (found.sample, periods) if part),
         tuple(caveat.text for caveat in found.caveats),
         table,
+        estimable=found.estimable,
     )
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxresearch.errors import CxError, KernelDied, NotWritten, RenderError
-from cxresearch.report import archive, edition, exchange, freshness, outputs, parameters, shelf, zygote
+from cxresearch.errors import CxError, KernelDied, NotPublishable, NotWritten
+from cxresearch.report import archive, edition, exchange, freshness, outputs, parameters, rendering, shelf, zygote
 from cxresearch.report.freshness import Standing
 from cxresearch.report.plan import Plan, Request, Say, checked
+from cxresearch.report.rendering import Rendered
 
 Facts = Mapping[str, Any]
 
@@ -76,15 +77,15 @@ def _made(plan: Plan, found: Facts, standing: Mapping[str, Standing], begin: flo
         _write_numbers(plan, chapters, made, found)
         if own.summary:
             chapters += _side_by_side(plan, [own.summary], made, say, standing, found)
-        if not any(_shows(chapter.notebook) for chapter in chapters):
-            raise RenderError("no notebook showed a finding, so there is nothing to report")
         clock["run"] = time.monotonic()
-        headline = _render(plan, chapters, made, found, say)
+        rendered = rendering.render(plan, chapters, made, found, say)
         clock["rendered"] = time.monotonic()
-        _write_record(plan, chapters, made, {**found, "headline": headline}, clock)
-        failed = [chapter for chapter in chapters if chapter.error]
-        folder = archive.publish(made, plan.base, plan.folder, plan.study.name, failed=bool(failed))
-    return Outcome(folder, tuple(_located(chapter, folder) for chapter in failed), made=True)
+        _write_record(plan, chapters, rendered, made, found, clock)
+        failed, gated = [chapter for chapter in chapters if chapter.error], rendered.gated
+        folder = archive.publish(made, plan.base, plan.folder, plan.study.name, failed=bool(failed), gated=bool(gated))
+    kept = f"kept aside in {archive.shown(folder)}"
+    aside = [NotPublishable(f"{error}; {kept}") for error in gated]
+    return Outcome(folder, (*(_located(chapter, folder) for chapter in failed), *aside), made=True)
 
 
 def _unwritten(folder: Path, error: OSError) -> str:
@@ -196,65 +197,13 @@ def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: F
     (made / "claims.json").write_text(dumps(combine(parts, plan.study.columns)) + "\n", encoding="utf-8")
 
 
-def _shows(notebook: Any) -> bool:
-    kinds = (kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {}))
-    return any(kind.startswith(outputs.SHOWN) for kind in kinds)
-
-
-def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, say: Say) -> str:
-    """Make page and paper; gives the one sentence that answers the report's question."""
-    from cxresearch.report import document, page, paper
-
-    say("rendering")
-    own, as_of = plan.request.edition, plan.request.as_of
-    first = plan.values[own.all_notebooks[0]]
-    about = {
-        **facts,
-        "title": own.title,
-        "subtitle": f"For {own.audience}" if own.audience else "",
-        "study_title": plan.study.title,
-        "segment": first.get("segment", ""),
-        "generated": as_of.isoformat() if as_of else "",
-        "command": plan.command,
-        "parameters": _common(facts["parameters"]),
-        "summary": own.summary or "",
-    }
-    reading = sorted(chapters, key=lambda one: one.name != own.summary)
-    try:
-        whole = document.read(document.merge([(one.name, one.notebook) for one in reading], about))
-        for warning in whole.warnings:
-            say(f"warning: {warning}")
-        if "html" in own.formats:
-            (made / "report.html").write_text(page.render(whole), encoding="utf-8")
-        if "pdf" in own.formats:
-            printed = paper.render(whole)
-            (made / "report.pdf").write_bytes(printed.pdf)
-            for warning in printed.warnings:
-                say(f"warning: {warning}")
-    except (CxError, OSError):
-        raise
-    except Exception as error:
-        raise RenderError(f"the report could not be rendered: {type(error).__name__}: {error}") from error
-    return _headline(whole)
-
-
-def _headline(whole: Any) -> str:
-    """The first answer that page one gives."""
-    blocks = (block for part in (whole.opening, *(one.blocks for one in whole.chapters)) for block in part)
-    return next((block.answer for block in blocks if block.kind == "finding" and block.answer), "")
-
-
-def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The values for print: once where notebooks agree, else one for each notebook."""
-    merged: dict[str, Any] = {}
-    for notebook, own in values.items():
-        for name, value in own.items():
-            merged[name if merged.get(name, value) == value else f"{notebook}.{name}"] = value
-    return merged
-
-
 def _write_record(
-    plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, clock: Mapping[str, float]
+    plan: Plan,
+    chapters: Sequence[Chapter],
+    rendered: Rendered,
+    made: Path,
+    facts: Facts,
+    clock: Mapping[str, float],
 ) -> None:
     from cxresearch.policy import SEED
 
@@ -264,13 +213,15 @@ def _write_record(
     record = {
         **facts,
         "schema": 2,  # 2 has layout, notebooks, code, seed and files
+        "headline": rendered.headline,
         "seed": SEED,
-        "status": "failed" if failed else "complete",
+        "status": "failed" if failed or rendered.gated else "complete",
         "title": plan.request.edition.title,
         "study": {"name": plan.study.name, "title": plan.study.title, "rows": dict(plan.study.rows)},
         "as_of": plan.request.as_of.isoformat() if plan.request.as_of else None,
         "command": plan.command,
         "failed": failed,
+        "gates": [str(error) for error in rendered.gated],
         "verdicts": _counted(made),
         "files": {path.relative_to(made).as_posix(): archive.file_digest(path) for path in archive.files(made)},
         "seconds": {**seconds, **{one.name: one.seconds for one in chapters}},

@@ -57,10 +57,10 @@ def made(root: Path) -> Path:
     write_notebook(
         root, "leavers", "Who leaves?", finding("leavers"), "print(data, period, segment, window)", more=window
     )
-    here = f"import os, sys\nprint(os.getcwd() == {str(root)!r}, sys.prefix == {sys.prefix!r})"
+    here = f"asked = data, period, segment\nimport os, sys\nprint(os.getcwd() == {str(root)!r}, sys.prefix == {sys.prefix!r})"
     write_notebook(root, "scores", "What do they say?", finding("scores"), here)
     told = 'ledger: str = ""\nprevious: str = ""\n'
-    reads = "import pyarrow.parquet as pq\nprint(pq.read_table(ledger)['finding'].to_pylist(), repr(previous))"
+    reads = "asked = data, period, segment\nimport pyarrow.parquet as pq\nprint(pq.read_table(ledger)['finding'].to_pylist(), repr(previous))"
     write_notebook(root, "summary", "The month", finding("summary"), reads, more=told)
     return root
 

@@ -120,7 +120,7 @@ def recover(base: Path) -> None:
             exchange.recover(parent)
 
 
-def publish(made: Path, base: Path, folder: Path, study: str, failed: bool, gated: bool) -> Path:
+def publish(made: Path, base: Path, folder: Path, study: str, *, failed: bool, gated: bool = False) -> Path:
     """Put a finished report in its place as a whole, and say where: a failed one lies beside a good one.
 
     One that must not be published (`gated`) lies beside the place in any case.

@@ -11,13 +11,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from cxresearch.measures import MEASURES, MODELS, RANGES, number
 from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FINDING_MIME = "application/vnd.cxresearch.finding+json"
 Design = Literal["descriptive", "associational", "adjusted", "quasi-experimental", "experimental"]
@@ -106,6 +109,12 @@ class Finding:
         for column in ("outcome", "term", "model", "group") if spoken else ():
             frame[column] = [self.spoken(column, None if pd.isna(value) else value) for value in frame[column]]
         return frame
+
+    def plot(self) -> Axes:
+        """Draw the chart that fits these rows, as `cx.charts.plot` does: for a first look."""
+        import cxresearch as cx  # by its public name: charts know findings, and findings no chart
+
+        return cx.charts.plot(self)
 
     def rows(self, **wanted: str | Sequence[str]) -> list[dict[str, Any]]:
         """The rows whose columns equal what is wanted, as plain dicts with None where null."""

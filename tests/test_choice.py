@@ -45,8 +45,8 @@ DRAWN: dict[str, tuple[Callable[[Study], Finding], Callable[[Finding], Any]]] = 
         lambda f: cx.charts.dots(f.only(measure=f.rows()[0]["measure"])),
     ),
     "loadings": (
-        lambda study: cx.factors(study).only(measure="loading", model="oblimin"),
-        lambda f: cx.charts.matrix(f),
+        lambda study: cx.factors(study, study.rater, method=["oblimin"]),
+        lambda f: cx.charts.matrix(f.only(measure="loading", model="oblimin")),
     ),
 }
 

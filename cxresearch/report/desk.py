@@ -1,0 +1,27 @@
+"""JupyterLab on the notebooks of the project, in the Python that has its packages."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from cxresearch.errors import UsageError
+from cxresearch.report import edition
+
+
+def command(name: str, root: Path) -> list[str]:
+    """The words that start JupyterLab at a notebook, or at the folder of notebooks where none is named."""
+    if name:
+        edition.notebook(name, root)  # an unknown one is refused with the nearest match
+    if find_spec("jupyterlab") is None:
+        raise UsageError(f"JupyterLab is not installed in {Path(sys.prefix).name}; `make lab` installs and opens it")
+    place = root / "notebooks" / f"{name}.ipynb" if name else root / "notebooks"
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(place)]
+
+
+def open_lab(name: str, root: Path, more: Sequence[str] = ()) -> int:
+    """Open JupyterLab and stay until it ends; returns its exit code."""
+    return subprocess.run([*command(name, root), *more], cwd=root, check=False).returncode

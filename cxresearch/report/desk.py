@@ -18,8 +18,8 @@ def command(name: str, root: Path) -> list[str]:
         edition.notebook(name, root)  # an unknown one is refused with the nearest match
     if find_spec("jupyterlab") is None:
         raise UsageError(f"JupyterLab is not installed in {Path(sys.prefix).name}; `make lab` installs and opens it")
-    place = root / "notebooks" / f"{name}.ipynb" if name else root / "notebooks"
-    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", str(place)]
+    place = f"/lab/tree/notebooks/{name}.ipynb" if name else "/lab/tree/notebooks"
+    return [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}", f"--LabApp.default_url={place}"]
 
 
 def open_lab(name: str, root: Path, more: Sequence[str] = ()) -> int:

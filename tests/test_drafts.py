@@ -105,19 +105,21 @@ def test_the_laboratory_opens_at_the_notebook(project: Path, monkeypatch: pytest
     """JupyterLab of this Python, rooted in the project, from wherever the user stands; its exit code is ours."""
     started: list[list[str]] = []
 
-    def run(words: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-        started.append(words)
-        assert options["cwd"] == project
-        return subprocess.CompletedProcess(words, 3)
+    real = subprocess.Popen
 
-    monkeypatch.setattr(desk.subprocess, "run", run)
+    def start(words: list[str], cwd: Path) -> subprocess.Popen[bytes]:
+        started.append(words)
+        assert cwd == project
+        return real([sys.executable, "-c", "raise SystemExit(3)"])
+
+    monkeypatch.setattr(desk.subprocess, "Popen", start)
     monkeypatch.chdir("/")
     assert cli.main(["lab", "guide"]) == 3
     assert cli.main(["lab"]) == 3
-    start = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={project}"]
+    words = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={project}"]
     assert started == [
-        [*start, "--LabApp.default_url=/lab/tree/notebooks/guide.ipynb"],
-        [*start, "--LabApp.default_url=/lab/tree/notebooks"],
+        [*words, "--LabApp.default_url=/lab/tree/notebooks/guide.ipynb"],
+        [*words, "--LabApp.default_url=/lab/tree/notebooks"],
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,4 +25,9 @@ def command(name: str, root: Path) -> list[str]:
 
 def open_lab(name: str, root: Path, more: Sequence[str] = ()) -> int:
     """Open JupyterLab and stay until it ends; returns its exit code."""
-    return subprocess.run([*command(name, root), *more], cwd=root, check=False).returncode
+    with subprocess.Popen([*command(name, root), *more], cwd=root) as lab:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is a question that JupyterLab asks itself
+        try:
+            return lab.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)

@@ -54,8 +54,11 @@ def test_the_verb_is_the_one_that_the_cell_called():
     found: list[str] = []
 
     class Rows(dict[str, int]):
-        def get(self, month: str, *_: Any) -> Any:
+        def get(self, *_: Any) -> Any:
             found.append(waiting.computing(sys._current_frames()[threading.get_ident()]))
+            return 10
+
+        def __missing__(self, month: str) -> int:
             return 10
 
     periods.doubt("2026-10", {"panel": Rows()})  # asks by itself, then has another function ask

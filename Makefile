@@ -32,7 +32,7 @@ test-all: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab --notebook-dir=. notebooks
+	$(BIN)/cxresearch lab
 
 validate: $(STAMP)
 	$(BIN)/python tests/validity.py

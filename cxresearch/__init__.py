@@ -71,6 +71,9 @@ __all__ = [*sorted(_HOMES), "__version__"]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'cxresearch' has no attribute {name!r}; it has {', '.join(sorted(_HOMES))}")
+    from cxresearch.waiting import install
+
+    install()
     home = import_module(_HOMES[name])
     return home if name == "charts" else getattr(home, name)
 

@@ -68,7 +68,14 @@ class Verdict:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         text = f"{self.claim} ({self.part}) {self.verdict.replace('_', ' ')}: {self.sentence}"
-        return {VERDICT_MIME: asdict(self), "text/html": f"<p>{html.escape(text)}</p>", "text/plain": text}
+        return {VERDICT_MIME: asdict(self), "text/html": self._html(), "text/plain": text}
+
+    def _html(self) -> str:
+        """The verdict first, then the number that it rests on and where it would be another."""
+        head = f"{self.claim} ({self.part.replace('_', ' ')}): {WORDS[self.verdict]}"
+        turns = f"Would turn {self.flips_at}." if self.flips_at else ""
+        parts = [f"<p><strong>{html.escape(head)}</strong></p>", f"<p>{html.escape(self.sentence)}</p>"]
+        return "".join([*parts, *([f"<p><small>{html.escape(turns)}</small></p>"] if turns else [])])
 
 
 def judge(claim: str, finding: Finding, *, part: str | None = None, **which: str) -> Verdict:

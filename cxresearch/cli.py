@@ -121,6 +121,14 @@ def _parser() -> Parser:
     params.add_argument("notebook", metavar="NOTEBOOK", help="a notebook of notebooks/")
     params.add_argument("--json", action="store_true", help="as JSON, for other programs")
     params.set_defaults(run=_params)
+
+    new = verbs.add_parser("new", help="begin a notebook from a question", allow_abbrev=False)
+    new.add_argument("question", metavar="QUESTION", help='as "How do complaints go with leaving?"')
+    new.set_defaults(run=_new)
+
+    lab = verbs.add_parser("lab", help="open JupyterLab at a notebook", allow_abbrev=False)
+    lab.add_argument("notebook", nargs="?", default="", metavar="NOTEBOOK", help="a notebook of notebooks/")
+    lab.set_defaults(run=_lab)
     return parser
 
 
@@ -377,6 +385,26 @@ def _params(asked: argparse.Namespace) -> int:
     rows = [(one, f"{one.help}{marked.get(one.name, '')}".strip()) for one in form.values()]
     _print_table([(one.name, one.allowed, f"default {_shown(one.default)}", text) for one, text in rows])
     return 0
+
+
+def _new(asked: argparse.Namespace) -> int:
+    from cxresearch.report import archive, drafts
+
+    path = drafts.write(asked.question, ROOT)
+    print(archive.shown(path))
+    _say(
+        f"next: open it with `cxresearch lab {path.stem}`, change the terms in its parameters, run it, and write how to read it"
+    )
+    _say(
+        f"then: `cxresearch run {path.stem}` makes its page and paper; a line in reports/monthly.toml makes it a chapter"
+    )
+    return 0
+
+
+def _lab(asked: argparse.Namespace) -> int:
+    from cxresearch.report import desk
+
+    return desk.open_lab(asked.notebook, ROOT)
 
 
 def _shown(default: Any) -> str:

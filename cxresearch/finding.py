@@ -11,13 +11,16 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from cxresearch.measures import MEASURES, MODELS, RANGES, number
 from cxresearch.table import COLUMNS, COUNT_COLUMNS, NUMBER_COLUMNS, TEXT_COLUMNS, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FINDING_MIME = "application/vnd.cxresearch.finding+json"
 Design = Literal["descriptive", "associational", "adjusted", "quasi-experimental", "experimental"]
@@ -107,6 +110,12 @@ class Finding:
             frame[column] = [self.spoken(column, None if pd.isna(value) else value) for value in frame[column]]
         return frame
 
+    def plot(self) -> Axes:
+        """Draw the chart that fits these rows, as `cx.charts.plot` does: for a first look."""
+        import cxresearch as cx  # by its public name: charts know findings, and findings no chart
+
+        return cx.charts.plot(self)
+
     def rows(self, **wanted: str | Sequence[str]) -> list[dict[str, Any]]:
         """The rows whose columns equal what is wanted, as plain dicts with None where null."""
         unknown = sorted(set(wanted) - set(COLUMNS))
@@ -182,16 +191,29 @@ class Finding:
     def _html(self) -> str:
         parts = [f"<p><strong>{html.escape(self.answer)}</strong></p>"]
         lines = printed(self)
-        kept = [i for i in range(len(HEADINGS)) if any(line[i] for line in lines)]
-        rows = [tuple(HEADINGS.values()), *lines]
-        cells = ["".join(f'<td style="text-align:left">{html.escape(row[i])}</td>' for i in kept) for row in rows]
+        told = [{line[i] for line in lines} for i in range(len(HEADINGS))]
+        # what is the same in all rows is said once, what no row has is left out
+        what = [i for i, name in enumerate(HEADINGS) if name not in ("estimate", "interval", "n")]
+        once = [i for i in what if len(lines) > 1 and len(told[i]) == 1 and told[i] != {""}]
+        kept = [i for i, values in enumerate(told) if values != {""} and i not in once]
+        names = tuple(HEADINGS.values())
+        cells = [
+            "".join(f'<td style="text-align:left">{html.escape(row[i])}</td>' for i in kept) for row in (names, *lines)
+        ]
+        head, *rows = (f"<tr>{row}</tr>" for row in cells)
         if lines:
-            parts.append(f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>")
+            parts.append(f"<table>{head}{''.join(rows[:ROWS_SHOWN])}</table>")
+        if more := rows[ROWS_SHOWN:]:
+            summary = f"<summary>{len(more)} more rows</summary>"
+            parts.append(f"<details>{summary}<table>{head}{''.join(more)}</table></details>")
+        if same := "; ".join(f"{names[i].lower()} {lines[0][i]}" for i in once):
+            parts.append(f"<p><small>In every row: {html.escape(same)}.</small></p>")
         parts += [f"<p>Caution: {html.escape(caveat.text)}</p>" for caveat in self.caveats]
         parts.append(f"<p><small>{html.escape(self.method)} {html.escape(self.sample)}</small></p>")
         return "".join(parts)
 
 
+ROWS_SHOWN = 8  # below a cell; the others unfold
 HEADINGS = {
     "outcome": "Outcome",
     "term": "Term",

@@ -20,6 +20,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 FLOORS = {
     "errors": 0,
     "measures": 0,
+    "waiting": 0,
     "policy": 1,
     "table": 1,
     "finding": 2,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cxresearch.charts.notebook import install
 
 if TYPE_CHECKING:
+    from cxresearch.charts.choice import plot as plot
     from cxresearch.charts.columns import distribution as distribution
     from cxresearch.charts.dressing import dress as dress
     from cxresearch.charts.forest import dots as dots
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from cxresearch.charts.theme import use as use
 
 _HOMES = {
+    "plot": "choice",
     "ladder": "steps",
     "strip": "steps",
     "dots": "forest",
@@ -37,7 +39,7 @@ _HOMES = {
     "dress": "dressing",
     "use": "theme",
 }
-__all__ = ["distribution", "dots", "dress", "ladder", "lags", "matrix", "shares", "strip", "trend", "use"]
+__all__ = ["distribution", "dots", "dress", "ladder", "lags", "matrix", "plot", "shares", "strip", "trend", "use"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ from cxresearch.report.plan import Plan, Request, Say, checked
 Facts = Mapping[str, Any]
 
 AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
-SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
+ANSWERS = ("finding", "verdict", "claims", "tiles", "chart")  # blocks that say something of the data
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,6 @@ def _made(plan: Plan, found: Facts, standing: Mapping[str, Standing], begin: flo
         _write_numbers(plan, chapters, made, found)
         if own.summary:
             chapters += _side_by_side(plan, [own.summary], made, say, standing, found)
-        if not any(_shows(chapter.notebook) for chapter in chapters):
-            raise RenderError("no notebook showed a finding, so there is nothing to report")
         clock["run"] = time.monotonic()
         headline = _render(plan, chapters, made, found, say)
         clock["rendered"] = time.monotonic()
@@ -211,11 +209,6 @@ def _write_numbers(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: F
     (made / "claims.json").write_text(dumps(combine(parts, plan.study.columns)) + "\n", encoding="utf-8")
 
 
-def _shows(notebook: Any) -> bool:
-    kinds = (kind for cell in notebook.cells for out in cell.get("outputs", []) for kind in out.get("data", {}))
-    return any(kind.startswith(SHOWN) for kind in kinds)
-
-
 def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, say: Say) -> str:
     """Make page and paper; gives the one sentence that answers the report's question."""
     from cxresearch.report import document, page, paper
@@ -239,6 +232,7 @@ def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, s
         whole = document.read(document.merge([(one.name, one.notebook) for one in reading], about))
         for warning in whole.warnings:
             say(f"warning: {warning}")
+        _refuse_blank(whole, chapters)
         if "html" in own.formats:
             (made / "report.html").write_text(page.render(whole), encoding="utf-8")
         if "pdf" in own.formats:
@@ -251,6 +245,13 @@ def _render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Facts, s
     except Exception as error:
         raise RenderError(f"the report could not be rendered: {type(error).__name__}: {error}") from error
     return _headline(whole)
+
+
+def _refuse_blank(whole: Any, chapters: Sequence[Chapter]) -> None:
+    """Stop where no chapter says anything of the data; where one stopped, that is what the report has to say."""
+    kinds = {block.kind for one in whole.chapters for block in one.blocks}
+    if kinds.isdisjoint(ANSWERS) and not any(one.error for one in chapters):
+        raise RenderError("no notebook showed a finding that can be read, so there is nothing to report")
 
 
 def _headline(whole: Any) -> str:

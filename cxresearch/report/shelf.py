@@ -78,31 +78,37 @@ def _shelf(base: Path) -> Shelf:
 
 
 def _report(place: Path, folder: Path, record: Mapping[str, Any]) -> Report:
-    failed = record.get("failed") or {}
-    stopped = "; ".join(f"{name}: {error}" for name, error in failed.items()) if isinstance(failed, Mapping) else ""
+    stopped = "; ".join(f"{name}: {error}" for name, error in _part(record, "failed").items())
     base = place.relative_to(folder).parts
     names = [name for name in ("report.html", "report.pdf") if (place / name).is_file()]
     words = {"report.html": "page", "report.pdf": "paper"}
     return Report(
-        period=str(record.get("period", base[1])),
+        period=str(record.get("period") or base[1]),
         values=", ".join(part.removesuffix(".failed") for part in base[2:]),
         title=str(record.get("title", "")),
-        study=str((record.get("study") or {}).get("title", "")),
+        study=str(_part(record, "study").get("title", "")),
         status="complete" if record.get("status") == "complete" else f"stopped: {stopped}",
         headline=str(record.get("headline", "")),
-        verdicts=_verdicts(record.get("verdicts") or {}),
+        verdicts=_verdicts(_part(record, "verdicts")),
         made=str(record.get("as_of") or ""),
-        seconds=_seconds(record.get("seconds") or {}),
+        seconds=_seconds(_part(record, "seconds")),
         links=tuple((words[name], _address(place / name, folder)) for name in names),
     )
 
 
-def _verdicts(counts: Mapping[str, int]) -> str:
+def _part(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A table of a record; an empty one where an older or damaged record has none."""
+    found = record.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _verdicts(counts: Mapping[str, Any]) -> str:
     return ", ".join(f"{counts[word]} {word}" for word in DECIDED if counts.get(word))
 
 
-def _seconds(seconds: Mapping[str, float]) -> str:
-    total = sum(seconds.get(step, 0.0) for step in ("check", "notebooks", "render"))
+def _seconds(seconds: Mapping[str, Any]) -> str:
+    steps = [seconds.get(step) for step in ("check", "notebooks", "render")]
+    total = sum(step for step in steps if isinstance(step, (int, float)))
     return f"{total:.0f} s" if total else ""
 
 

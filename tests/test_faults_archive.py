@@ -19,12 +19,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
 import tiny_project
+from test_cli import HEAVY
 
-from cxresearch.report import archive
+from cxresearch.data import opening
+from cxresearch.data.opening import Preflight
+from cxresearch.report import archive, known
 
 ROOT = Path(__file__).resolve().parents[1]
 MONTH = Path("reports", "monthly", "2026-10")
@@ -100,6 +104,11 @@ def test_an_unchanged_report_is_not_made_again_and_a_changed_one_says_why(projec
     assert (again, told.splitlines()[-1]) == (made, f"up to date: {MONTH}")
     assert contents(project / MONTH) == before
     assert set(reasons(project).values()) == {"up to date"}
+    script = "import sys; from cxresearch.cli import main; main(['report']); print(sorted(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=True)
+    assert [name for name in HEAVY if f"'{name}'" in done.stdout.splitlines()[-1]] == []
 
     panel = project / "data" / "panel.csv"
     was, text = panel.stat(), panel.read_text()
@@ -175,6 +184,38 @@ def test_a_report_that_rests_on_earlier_verdicts_follows_them(project: Path):
     assert reasons(project)["leavers"] == "would run: earlier verdicts changed"
 
 
+def test_a_large_file_is_read_again_only_where_it_changed(project: Path, monkeypatch: pytest.MonkeyPatch):
+    """Content of the same size under the same time of change is noticed; an untouched file is not read."""
+    monkeypatch.setattr(known, "CHEAP", 0)
+    asked: list[str] = []
+
+    def preflight(data: str, *_: Any) -> Preflight:
+        asked.append(data)
+        return Preflight("demo", "Demo", "2026-10", "f00d", {"panel": 1}, frozenset({"panel.churned"}))
+
+    monkeypatch.setattr(opening, "preflight", preflight)
+    monkeypatch.setattr(known, "_content", read := Mock(side_effect=known._content))
+
+    def ask(period: str = "latest", as_of: str = "2026-11-02") -> tuple[int, int]:
+        found = known.preflight(project, "data/demo.toml", period, as_of, ["all"])
+        assert (found.period, found.columns) == ("2026-10", frozenset({"panel.churned"}))
+        return len(asked), read.call_count
+
+    assert ask() == (1, 2)  # the study file and its table
+    assert ask(as_of="2026-11-30") == (1, 2)
+    assert ask(as_of="2026-12-01") == (2, 2)
+    assert ask("2026-10") == (3, 2)
+    panel = project / "data" / "panel.csv"
+    was, text = panel.stat(), panel.read_text()
+    panel.write_text(text.replace("c7,", "c8,"))
+    os.utime(panel, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert panel.stat().st_size == was.st_size
+    assert ask() == (4, 3)
+    for file in (project / ".cxresearch").iterdir():
+        file.write_text("[damaged")
+    assert ask() == (5, 5)
+
+
 # --------------------------------------------------- fault 5: every report of a sweep shows the last one's figures
 
 SWEEP = tiny_project.EDITION + '[sweep]\nsegment = ["mass", "high"]\nwindow = [6, 12]\n'
@@ -205,6 +246,7 @@ def test_each_member_of_a_sweep_shows_its_own_figures(project: Path):
             assert f"-p segment {segment} -p window {window}" in found["command"]
             assert re.search(rf"^segment={segment}, window={window} +made +\d", err, re.M)
     index = (project / "reports" / "index.html").read_text()
+    assert index.count("<p>Ten in a hundred leave.</p>") == 4
     assert index.count('<li class="report"') == 4
     assert "segment=high, window=12</th><td>made</td>" in index
     out, err = said(project, "report", "-p", "window", "6")

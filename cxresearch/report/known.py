@@ -30,10 +30,10 @@ def preflight(root: Path, data: str, period: str, as_of: str | None, segments: S
         return _asked(data, period, as_of, segments)  # which says what is wrong, or simulates what is absent
     with _memory(root / FOLDER / "files.json") as memory:
         contents = [_digest(file, memory) for file in files]
-    counted = as_of if period != "latest" else None  # only other words count from a day
+    month = as_of and as_of[:7]  # period words count from the month in which the day lies
     places = [str(file) for file in files]
     code = archive.source_digest(archive.ROOT / "cxresearch")
-    asked = [places, contents, period, counted, list(segments), code, archive.versions()]
+    asked = [places, contents, period, month, list(segments), code, archive.versions()]
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     with _memory(root / FOLDER / "studies.json") as memory:
         if key in memory:

@@ -62,19 +62,27 @@ def arrange(folder: Path, anew: bool = True) -> None:
 
 def shelves(folder: Path) -> list[Shelf]:
     """The editions of a folder, those with the newest period first."""
-    found = [_shelf(one) for one in sorted(folder.iterdir()) if one.is_dir() and not one.name.startswith(".")]
+    found = [_shelf(one) for one in _folders(folder)]
     filled = [one for one in found if one.reports or one.sweep]
     return sorted(filled, key=lambda one: max((r.period for r in one.reports), default=""), reverse=True)
 
 
 def _shelf(base: Path) -> Shelf:
-    places = [one for one in (*base.glob("*"), *base.glob("*/*")) if (one / archive.RECORD).is_file()]
-    seen = [one for one in places if not any(part.startswith(".") for part in one.relative_to(base).parts)]
-    records = [(one, record) for one in seen if (record := archive.record(one)) is not None]
+    periods = _folders(base)
+    places = [*periods, *(inner for period in periods for inner in _folders(period))]
+    records = [(one, record) for one in places if (record := archive.record(one)) is not None]
     reports = [_report(one, base.parent, record) for one, record in records]
     reports.sort(key=lambda one: one.values)
     reports.sort(key=lambda one: one.period, reverse=True)  # of one period, the report on all customers first
     return Shelf(base.name, reports[0].title if reports else base.name, tuple(reports), tuple(_sweep(base)))
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders inside, without what is being made; none where the folder has just gone."""
+    try:
+        return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    except OSError:
+        return []
 
 
 def _report(place: Path, folder: Path, record: Mapping[str, Any]) -> Report:

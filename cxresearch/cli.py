@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
         return error.exit_code
     except KeyboardInterrupt:
-        _say("cxresearch: interrupted")
+        _say("cxresearch: interrupted; notebooks that were done are kept for a day: run again with --resume")
         return INTERRUPTED
 
 

@@ -74,9 +74,10 @@ def aside(base: Path, folder: Path) -> Iterator[Path]:
     """
     base.mkdir(parents=True, exist_ok=True)
     recover(base)
-    for old in base.glob(".making-*"):
-        if time.time() - old.stat().st_mtime > ABANDONED:
-            shutil.rmtree(old, ignore_errors=True)
+    for old in _newest_first(base, ".making-*"):
+        with contextlib.suppress(OSError):  # another run may clear up too
+            if time.time() - old.stat().st_mtime > ABANDONED:
+                shutil.rmtree(old, ignore_errors=True)
     # The name is drawn anew for each run, so runs side by side do not meet.
     made = Path(tempfile.mkdtemp(prefix=_prefix(base, folder), dir=base))
     kept = False
@@ -103,7 +104,15 @@ def made_from(executed: Path) -> str:
 
 def unfinished(base: Path, folder: Path) -> list[Path]:
     """What interrupted runs of the same report left, newest first."""
-    return sorted(base.glob(f"{_prefix(base, folder)}*"), key=lambda path: -path.stat().st_mtime)
+    return _newest_first(base, f"{_prefix(base, folder)}*")
+
+
+def _newest_first(base: Path, pattern: str) -> list[Path]:
+    ages = []
+    for path in base.glob(pattern):
+        with contextlib.suppress(OSError):  # a run that ended meanwhile has taken its folder with it
+            ages.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(ages, reverse=True)]
 
 
 def _prefix(base: Path, folder: Path) -> str:
@@ -116,7 +125,7 @@ def recover(base: Path) -> None:
     if not base.is_dir():
         return
     with exchange.locked(base):
-        for parent in [base, *(one for one in base.iterdir() if one.is_dir())]:
+        for parent in [base, *(one for one in base.iterdir() if one.is_dir() and not one.name.startswith("."))]:
             exchange.recover(parent)
 
 

@@ -146,16 +146,15 @@ def layout_changes(plan: Plan, found: Mapping[str, Any]) -> list[str]:
 
 def _places(plan: Plan) -> Iterable[Path]:
     """Where executed notebooks may be taken over from; from what failed or was interrupted only on request."""
-    complete = (archive.record(plan.folder) or {}).get("status") == "complete"
-    if complete or plan.request.resume:
-        yield plan.folder
     if plan.request.resume:
         yield archive.failed_place(plan.folder)
         yield from archive.unfinished(plan.base, plan.folder)
+    if plan.request.resume or (archive.record(plan.folder) or {}).get("status") == "complete":
+        yield plan.folder
 
 
 def _compared(plan: Plan) -> Mapping[str, Any]:
-    """The record that changes are told against: the newest of what may be taken over, else of the report itself."""
+    """The record that changes are told against: the first of what may be taken over, else of the report itself."""
     records = (archive.record(place) for place in (*_places(plan), plan.folder))
     return next((one for one in records if one is not None), {})
 

@@ -62,9 +62,13 @@ def render(plan: Plan, chapters: Sequence[Chapter], made: Path, facts: Mapping[s
 
 
 def _headline(whole: Any) -> str:
-    """The first answer that page one gives."""
-    blocks = (block for part in (whole.opening, *(one.blocks for one in whole.chapters)) for block in part)
-    return next((block.answer for block in blocks if block.kind == "finding" and block.answer), "")
+    """The one sentence that answers: the first that page one says, else the first that a chapter says."""
+    for block in (*whole.opening, *(block for one in whole.chapters for block in one.blocks)):
+        if block.kind == "finding" and block.answer:
+            return str(block.answer)
+        if block.kind == "notice" and block.tone != "caution" and block.items:
+            return str(block.items[0])
+    return ""
 
 
 def _common(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxresearch.errors import CxError, KernelDied, NotPublishable, NotWritten
+from cxresearch.errors import CxError, GateClosed, KernelDied, NotPublishable, NotWritten
 from cxresearch.report import archive, edition, exchange, freshness, outputs, parameters, rendering, shelf, zygote
 from cxresearch.report.freshness import Standing
 from cxresearch.report.plan import Plan, Request, Say, checked
@@ -77,6 +77,7 @@ def _made(plan: Plan, found: Facts, standing: Mapping[str, Standing], begin: flo
         _write_numbers(plan, chapters, made, found)
         if own.summary:
             chapters += _side_by_side(plan, [own.summary], made, say, standing, found)
+        _refuse_mixed(plan, found)
         clock["run"] = time.monotonic()
         rendered = rendering.render(plan, chapters, made, found, say)
         clock["rendered"] = time.monotonic()
@@ -86,6 +87,14 @@ def _made(plan: Plan, found: Facts, standing: Mapping[str, Standing], begin: flo
     kept = f"kept aside in {archive.shown(folder)}"
     aside = [NotPublishable(f"{error}; {kept}") for error in gated]
     return Outcome(folder, (*(_located(chapter, folder) for chapter in failed), *aside), made=True)
+
+
+def _refuse_mixed(plan: Plan, found: Facts) -> None:
+    """Stop where data, notebooks or code changed meanwhile: some numbers would be of before, some of after."""
+    now = freshness.facts(checked(plan.request))
+    words = {"data_fingerprint": "data", "notebooks": "notebooks", "code": "code"}
+    if changed := [word for key, word in words.items() if now[key] != found[key]]:
+        raise GateClosed(f"{' and '.join(changed)} changed while the report was made; run it again when they rest")
 
 
 def _unwritten(folder: Path, error: OSError) -> str:

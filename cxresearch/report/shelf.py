@@ -62,47 +62,61 @@ def arrange(folder: Path, anew: bool = True) -> None:
 
 def shelves(folder: Path) -> list[Shelf]:
     """The editions of a folder, those with the newest period first."""
-    found = [_shelf(one) for one in sorted(folder.iterdir()) if one.is_dir() and not one.name.startswith(".")]
+    found = [_shelf(one) for one in _folders(folder)]
     filled = [one for one in found if one.reports or one.sweep]
     return sorted(filled, key=lambda one: max((r.period for r in one.reports), default=""), reverse=True)
 
 
 def _shelf(base: Path) -> Shelf:
-    places = [one for one in (*base.glob("*"), *base.glob("*/*")) if (one / archive.RECORD).is_file()]
-    seen = [one for one in places if not any(part.startswith(".") for part in one.relative_to(base).parts)]
-    records = [(one, record) for one in seen if (record := archive.record(one)) is not None]
+    periods = _folders(base)
+    places = [*periods, *(inner for period in periods for inner in _folders(period))]
+    records = [(one, record) for one in places if (record := archive.record(one)) is not None]
     reports = [_report(one, base.parent, record) for one, record in records]
     reports.sort(key=lambda one: one.values)
     reports.sort(key=lambda one: one.period, reverse=True)  # of one period, the report on all customers first
     return Shelf(base.name, reports[0].title if reports else base.name, tuple(reports), tuple(_sweep(base)))
 
 
+def _folders(folder: Path) -> list[Path]:
+    """The folders inside, without what is being made; none where the folder has just gone."""
+    try:
+        return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
+    except OSError:
+        return []
+
+
 def _report(place: Path, folder: Path, record: Mapping[str, Any]) -> Report:
-    failed = record.get("failed") or {}
-    stopped = "; ".join(f"{name}: {error}" for name, error in failed.items()) if isinstance(failed, Mapping) else ""
+    stopped = "; ".join(f"{name}: {error}" for name, error in _part(record, "failed").items())
     base = place.relative_to(folder).parts
     names = [name for name in ("report.html", "report.pdf") if (place / name).is_file()]
     words = {"report.html": "page", "report.pdf": "paper"}
     return Report(
-        period=str(record.get("period", base[1])),
+        period=str(record.get("period") or base[1]),
         values=", ".join(part.removesuffix(".failed") for part in base[2:]),
         title=str(record.get("title", "")),
-        study=str((record.get("study") or {}).get("title", "")),
+        study=str(_part(record, "study").get("title", "")),
         status="complete" if record.get("status") == "complete" else f"stopped: {stopped}",
         headline=str(record.get("headline", "")),
-        verdicts=_verdicts(record.get("verdicts") or {}),
+        verdicts=_verdicts(_part(record, "verdicts")),
         made=str(record.get("as_of") or ""),
-        seconds=_seconds(record.get("seconds") or {}),
+        seconds=_seconds(_part(record, "seconds")),
         links=tuple((words[name], _address(place / name, folder)) for name in names),
     )
 
 
-def _verdicts(counts: Mapping[str, int]) -> str:
+def _part(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A table of a record; an empty one where an older or damaged record has none."""
+    found = record.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _verdicts(counts: Mapping[str, Any]) -> str:
     return ", ".join(f"{counts[word]} {word}" for word in DECIDED if counts.get(word))
 
 
-def _seconds(seconds: Mapping[str, float]) -> str:
-    total = sum(seconds.get(step, 0.0) for step in ("check", "notebooks", "render"))
+def _seconds(seconds: Mapping[str, Any]) -> str:
+    steps = [seconds.get(step) for step in ("check", "notebooks", "render")]
+    total = sum(step for step in steps if isinstance(step, (int, float)))
     return f"{total:.0f} s" if total else ""
 
 

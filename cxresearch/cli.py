@@ -105,6 +105,14 @@ def _parser() -> Parser:
     )  # fmt: skip
     verify.set_defaults(run=_verify)
 
+    compare = verbs.add_parser(
+        "compare", help="put two reports side by side, every number and verdict", allow_abbrev=False
+    )
+    compare.add_argument("first", metavar="A", help="the folder of a report, mostly the earlier one")
+    compare.add_argument("second", metavar="B", help="the folder of another report")
+    compare.add_argument("--json", action="store_true", help="as JSON, with every interval")
+    compare.set_defaults(run=_compare)
+
     doctor = verbs.add_parser("doctor", help="check whether this machine can make reports", allow_abbrev=False)
     doctor.add_argument("--data", metavar="FILE", help="study file to open (default: data/demo.toml)")
     doctor.set_defaults(run=_doctor)
@@ -193,6 +201,15 @@ def _verify(asked: argparse.Namespace) -> int:
     for line in verification.lines(found):
         print(line)
     return 0 if found.same else DIFFERS
+
+
+def _compare(asked: argparse.Namespace) -> int:
+    from cxresearch.report import changes
+
+    found = changes.between(Path(asked.first), Path(asked.second))
+    for line in [changes.as_json(found)] if asked.json else changes.lines(found):
+        print(line)
+    return 0
 
 
 def _doctor(asked: argparse.Namespace) -> int:

@@ -78,7 +78,7 @@ def _told(now: Sequence[Finding], before: Mapping[str, Sequence[Finding]]) -> Fi
         estimand=f"difference in: {first.estimand}" if alone else "differences of the same numbers of two periods",
         design=min((finding.design for finding in everything), key=DESIGNS.index),
         table=tidy(made, min_cell=0),
-        method="Differences; 95 % intervals leave the same block of clusters out of both. False discovery over all rows (Benjamini and Hochberg).",
+        method="Differences; 95 % intervals leave the same block of clusters out of both. The share of false discoveries is controlled over all rows (Benjamini and Hochberg).",
         sample=f"{len(made)} numbers stand in both; {only} rows have none to compare with.",
         answer="",
         title="What differs",

@@ -291,9 +291,12 @@ def _study_title(path: Path) -> str:
 
 def _params(asked: argparse.Namespace) -> int:
     from cxresearch.report import edition, parameters
+    from cxresearch.report.secrets import shown
 
     form = parameters.read(edition.notebook(asked.notebook, ROOT), asked.notebook)
-    _print_table([(one.name, one.allowed, f"default {one.default!r}", one.help) for one in form.values()])
+    _print_table(
+        [(one.name, one.allowed, f"default {shown(one.name, one.default)!r}", one.help) for one in form.values()]
+    )
     return 0
 
 

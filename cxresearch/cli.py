@@ -113,6 +113,14 @@ def _parser() -> Parser:
     )  # fmt: skip
     verify.set_defaults(run=_verify)
 
+    compare = verbs.add_parser(
+        "compare", help="put two reports side by side, every number and verdict", allow_abbrev=False
+    )
+    compare.add_argument("first", metavar="A", help="the folder of a report, mostly the earlier one")
+    compare.add_argument("second", metavar="B", help="the folder of another report")
+    compare.add_argument("--json", action="store_true", help="as JSON, with every interval")
+    compare.set_defaults(run=_compare)
+
     doctor = verbs.add_parser("doctor", help="check whether this machine can make reports", allow_abbrev=False)
     doctor.add_argument("--data", metavar="FILE", help="study file to open (default: data/demo.toml)")
     doctor.set_defaults(run=_doctor)
@@ -280,6 +288,15 @@ def _verify(asked: argparse.Namespace) -> int:
     return 0 if found.same else DIFFERS
 
 
+def _compare(asked: argparse.Namespace) -> int:
+    from cxresearch.report import changes
+
+    found = changes.between(Path(asked.first), Path(asked.second))
+    for line in [changes.as_json(found)] if asked.json else changes.lines(found):
+        print(line)
+    return 0
+
+
 def _doctor(asked: argparse.Namespace) -> int:
     from cxresearch.report import environment
 
@@ -373,7 +390,7 @@ def _study_title(path: Path) -> str:
 
 
 def _params(asked: argparse.Namespace) -> int:
-    from cxresearch.report import edition, parameters, readers
+    from cxresearch.report import edition, parameters, readers, secrets
 
     book = edition.notebook(asked.notebook, ROOT)
     form, ignored = parameters.read(book, asked.notebook), readers.unread(book)
@@ -383,7 +400,9 @@ def _params(asked: argparse.Namespace) -> int:
         return 0
     marked = dict.fromkeys(ignored, " (never read: a value changes nothing)")
     rows = [(one, f"{one.help}{marked.get(one.name, '')}".strip()) for one in form.values()]
-    _print_table([(one.name, one.allowed, f"default {_shown(one.default)}", text) for one, text in rows])
+    _print_table(
+        [(one.name, one.allowed, f"default {_shown(secrets.shown(one.name, one.default))}", text) for one, text in rows]
+    )
     return 0
 
 

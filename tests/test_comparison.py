@@ -13,6 +13,8 @@ from small_study import study_of
 
 import cxresearch as cx
 from cxresearch.data.study import Study
+from cxresearch.errors import UsageError
+from cxresearch.evidence import multiplicity
 from cxresearch.evidence.blocks import one_way
 
 SURVEY = ["sat1", "sat2", "sat3", "recommend"]
@@ -137,3 +139,76 @@ def test_customers_of_two_months_are_not_counted_twice(tmp_path: Path) -> None:
 def test_r_still_says_so(tmp_path: Path) -> None:
     """The script beside the numbers gives them again."""
     witnesses.says_again("blocks", tmp_path / "again.json")
+
+
+def two_months(folder: Path) -> tuple[Study, Study]:
+    """One operator in two months, as of each: the second is the first, asked as of the month before."""
+    frame = witnesses.table()
+    folder.mkdir(exist_ok=True)
+    now = study_of(
+        folder, panel=frame.drop(columns=SURVEY), surveys=frame[["customer_id", "period", *SURVEY]],
+        levels=("customer", "site"), window=1,
+    )  # fmt: skip
+    return now, now.at("2026-09")
+
+
+def test_a_study_as_of_another_period_is_the_same_study(tmp_path: Path) -> None:
+    """`at` gives what opening the study at that period gives, and leaves the first one as it was."""
+    now, before = two_months(tmp_path)
+    opened_then = cx.open_study(str(tmp_path / "small.toml"), period="2026-09", window=1)
+    told = related(before).one()["estimate"]
+    assert told == related(opened_then).one()["estimate"]
+    assert told != related(now).one()["estimate"]
+    assert (now.period, before.period, before.periods) == ("2026-10", "2026-09", ("2026-09",))
+
+
+def test_many_findings_are_one_family(tmp_path: Path) -> None:
+    """Differences of several questions and periods: each as if asked alone, false discovery over all, the told ones first."""
+    now, before = two_months(tmp_path)
+    asked = [[related(study, term) for term in ("retainability", "wait_s")] for study in (now, before)]
+    family = cx.compare(asked[0], {"the month before": asked[1], "a year before": [asked[0][0], asked[1][1]]})
+    alone = cx.compare(asked[0][0], asked[1][0]).one()
+    row = family.one(term="retainability", unit="correlation r against the month before")
+    assert [row[k] for k in ("estimate", "std_error", "p_value")] == [
+        alone[k] for k in ("estimate", "std_error", "p_value")
+    ]
+    assert len(family.table) == 4
+    p = [r["p_value"] for r in family.rows()]
+    assert [r["p_adjusted"] for r in family.rows()] == pytest.approx(multiplicity.adjusted(p), nan_ok=True)
+    told = [r["p_adjusted"] is not None and r["p_adjusted"] < 0.05 for r in family.rows()]
+    customers = [r["n"] for r in family.rows() if not (r["p_adjusted"] or 1) < 0.05]
+    assert told == sorted(told, reverse=True)
+    assert customers == sorted(customers, reverse=True)
+
+
+def test_a_rate_of_the_month_before_meets_its_like(tmp_path: Path) -> None:
+    """Rates name their month; across two periods they are the same number all the same, with its exact error."""
+    dice = np.random.default_rng(5)
+    months = [
+        pd.DataFrame({"customer_id": [f"c{i}" for i in range(900)], "period": f"2026-{m:02d}"}) for m in (8, 9, 10)
+    ]
+    panel = pd.concat(months, ignore_index=True).assign(churned=dice.random(2700) < 0.1)
+    study = study_of(tmp_path, panel=panel, window=2)
+    now, before = (cx.churn_rate(s).only(group="all", model="crude") for s in (study, study.at("2026-09")))
+    assert (now.one()["term"], before.one()["term"]) == ("2026-09", "2026-08")
+    compared = cx.compare(now, before).one()
+    assert compared["estimate"] == pytest.approx(now.one()["estimate"] - before.one()["estimate"], rel=1e-9)
+    assert compared["std_error"] > 0
+
+
+def test_a_period_that_does_not_exist_has_nothing_to_compare(tmp_path: Path) -> None:
+    """Where the data hold no earlier period the answer says which columns would have to."""
+    now, _ = two_months(tmp_path)
+    compared = cx.compare([related(now)], {"a year before": [related(now.at("1999-01"))]})
+    assert compared.answer == (
+        "Not estimable: no earlier period of panel.period or surveys.period gives one of these numbers."
+    )
+
+
+def test_lists_that_do_not_pair_are_refused(tmp_path: Path) -> None:
+    """Each finding needs its like: a list of another length is an error that says how many."""
+    found = related(opened(tmp_path))
+    with pytest.raises(UsageError, match="the month before needs one finding for each of 2"):
+        cx.compare([found, found], {"the month before": [found]})
+    with pytest.raises(UsageError, match="compare takes two findings, or"):
+        cx.compare(found, {"the month before": [found]})

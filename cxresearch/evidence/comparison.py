@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cxresearch.data.periods import is_month
+from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, multiplicity
 from cxresearch.evidence.inference import Kept
 from cxresearch.finding import DESIGNS, Caveat, Finding, written
@@ -14,13 +17,15 @@ from cxresearch.table import KEY, row, tidy
 NOT_TESTED = "difference shown, not tested"
 
 
-def compare(now: Finding, before: Finding) -> Finding:
+def compare(now: Finding | Sequence[Finding], before: Finding | Mapping[str, Sequence[Finding]]) -> Finding:
     """How each number of one finding differs from the same number of another: two periods, two segments, two operators.
 
     Both come from the same verb. Rows: measure difference (now less before, in the units of the number) for every row
     that both have, `unit` naming what differs and `effect` the number before. Customers who stand in both are counted:
     the interval comes from leaving the same block of clusters out of both (jackknife, t with B - 1). Where a number was
     not made from blocks the difference is shown without interval. False discovery is controlled over all rows.
+    Several findings, each against the same one of `before` (`{"the month before": [...], "a year before": [...]}`), are
+    one family: those told from zero stand first, then by the number of customers.
     Source: Efron & Tibshirani (1993), chapter 11, for the jackknife of a difference of two numbers of the same sample.
 
     Example:
@@ -29,35 +34,80 @@ def compare(now: Finding, before: Finding) -> Finding:
     >>> cx.compare(high, mass).one(unit="correlation r")["conf_low"] is not None
     True
     """
-    earlier = {tuple(r[k] for k in KEY): r for r in before.rows()}
-    made = []
-    for record in now.rows():
-        key = tuple(record[k] for k in KEY)
-        if key in earlier and None not in (record["estimate"], earlier[key]["estimate"]):
-            made.append(_difference(record, earlier[key], now.kept.get(key), before.kept.get(key)))
+    if isinstance(now, Finding) and isinstance(before, Finding):
+        return _worded(_told([now], {"": [before]}), "no number stands in both findings")
+    if isinstance(now, Finding) or isinstance(before, Finding):
+        raise UsageError(
+            "compare takes two findings, or a list of them and lists of earlier ones by name, each as long"
+        )
+    wrong = [name for name, those in before.items() if len(those) != len(now)]
+    if wrong or not now or not before:
+        raise UsageError(
+            f"compare: {wrong[0] if wrong else 'what came before'} needs one finding for each of {len(now)}"
+        )
+    told = _told(now, before)
+    if len(told.table):
+        rows = sorted(told.rows(), key=lambda r: (not _is_told(r), -(r["n"] or 0)))
+        told = dataclasses.replace(told, table=tidy(rows, min_cell=0))
+    lacking = next((f.answer for f in now if not f.estimable), "") if not any(f.estimable for f in now) else ""
+    why = "no earlier period of panel.period or surveys.period gives one of these numbers"
+    return _worded(told, lacking.removeprefix("Not estimable: ").rstrip(".") or why)
+
+
+def _told(now: Sequence[Finding], before: Mapping[str, Sequence[Finding]]) -> Finding:
+    """All differences as one family, without words."""
+    made, only = [], 0
+    for name, earlier in before.items():
+        for one, two in zip(now, earlier, strict=True):
+            rows = _differences(one, two, f" against {name}" if name else "")
+            only += len(one.table) + len(two.table) - 2 * len(rows)
+            made += rows
     for record, adjusted in zip(made, multiplicity.adjusted([r["p_value"] for r in made]), strict=True):
         record["p_adjusted"] = adjusted
-    only = len(now.table) + len(before.table) - 2 * len(made)
-    told = Finding(
-        name=f"compare {now.name}",
-        question=f"What differs: {now.question}",
-        estimand=f"difference in: {now.estimand}",
-        design=min(now.design, before.design, key=DESIGNS.index),
+    first, all_before = now[0], [finding for those in before.values() for finding in those]
+    everything = [*now, *all_before]
+    alone = len(everything) == 2
+    studies = [" and ".join(dict.fromkeys(f.study for f in side)) for side in (now, all_before)]
+    against = " and ".join(dict.fromkeys(finding.periods for finding in all_before))
+    labels: dict[str, str] = {}
+    for finding in reversed(everything):
+        labels |= finding.labels
+    return Finding(
+        name=f"compare {first.name}" if alone else "what changed",
+        question=f"What differs: {first.question}" if alone else f"What differs from {' and from '.join(before)}?",
+        estimand=f"difference in: {first.estimand}" if alone else "differences of the same numbers of two periods",
+        design=min((finding.design for finding in everything), key=DESIGNS.index),
         table=tidy(made, min_cell=0),
-        method="Differences; 95 % intervals leave the same block of clusters out of both. False discovery over all rows (Benjamini and Hochberg).",
+        method="Differences; 95 % intervals leave the same block of clusters out of both. The share of false discoveries is controlled over all rows (Benjamini and Hochberg).",
         sample=f"{len(made)} numbers stand in both; {only} rows have none to compare with.",
         answer="",
         title="What differs",
-        periods=f"{now.periods} against {before.periods}",
-        study=now.study if now.study == before.study else f"{now.study} against {before.study}",
-        caveats=tuple(dict.fromkeys([*now.caveats, *before.caveats, *_doubts(made)])),
-        labels={**before.labels, **now.labels},
+        periods=f"{first.periods} against {against}",
+        study=studies[0] if studies[0] == studies[1] else " against ".join(studies),
+        labels=labels,
         kept={},
-    )
-    return _worded(told)
+    ).with_caveats(*(caveat for finding in everything for caveat in finding.caveats), *_doubts(made))
 
 
-def _difference(now: dict[str, Any], before: dict[str, Any], left: Kept | None, right: Kept | None) -> dict[str, Any]:
+def _differences(now: Finding, before: Finding, against: str) -> list[dict[str, Any]]:
+    earlier = {_same(record): record for record in before.rows()}
+    made = []
+    for record in now.rows():
+        other = earlier.get(_same(record))
+        if other is not None and None not in (record["estimate"], other["estimate"]):
+            left, right = (f.kept.get(tuple(r[k] for k in KEY)) for f, r in ((now, record), (before, other)))
+            made.append(_difference(record, other, left, right, against))
+    return made
+
+
+def _same(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes two rows the same number: their key, without the period that a term may name."""
+    return tuple(None if k == "term" and is_month(record[k] or "") else record[k] for k in KEY)
+
+
+def _difference(
+    now: dict[str, Any], before: dict[str, Any], left: Kept | None, right: Kept | None, against: str
+) -> dict[str, Any]:
     estimate = now["estimate"] - before["estimate"]
     interval = inference.difference(left, right, estimate)
     label = f"before: {written(before)}"
@@ -66,8 +116,10 @@ def _difference(now: dict[str, Any], before: dict[str, Any], left: Kept | None, 
         for name in ("n", "events", "clusters")
     }
     identity: dict[str, Any] = {name: now[name] for name in ("outcome", "term", "group", "model")}
+    if against and is_month(now["term"] or ""):
+        identity["term"] = None  # a number of one month: which one, the finding says
     return row(
-        **identity, measure="difference", unit=MEASURES[now["measure"]].label, effect=before["estimate"],
+        **identity, measure="difference", unit=f"{MEASURES[now['measure']].label}{against}", effect=before["estimate"],
         effect_label=label if interval.std_error is not None else f"{label}; {NOT_TESTED}", **counts, **interval.numbers(),
     )  # fmt: skip
 
@@ -80,13 +132,15 @@ def _doubts(made: list[dict[str, Any]]) -> list[Caveat]:
     return [Caveat("not-tested", text)]
 
 
-def _worded(finding: Finding) -> Finding:
+def _is_told(record: Mapping[str, Any]) -> bool:
+    return record["p_adjusted"] is not None and record["p_adjusted"] < 1 - inference.LEVEL
+
+
+def _worded(finding: Finding, lacking: str) -> Finding:
     rows = finding.rows()
     if not rows:
-        return dataclasses.replace(
-            finding, answer="Not estimable: no number stands in both findings.", title="Not estimable"
-        )
-    told = [r for r in rows if r["p_adjusted"] is not None and r["p_adjusted"] < 1 - inference.LEVEL]
+        return dataclasses.replace(finding, answer=f"Not estimable: {lacking}.", title="Not estimable")
+    told = [r for r in rows if _is_told(r)]
     tested = sum(r["p_adjusted"] is not None for r in rows)
     if not told:
         answer = f"Of {tested} differences that can be tested none is told from zero."

@@ -8,6 +8,7 @@ The ledgers of an edition's periods are one history. Each says its version; ever
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ ADDED = {"2": ("decided_in", "policy")}
 PERIOD = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2]|Q[1-4])")
 # what tells the rows of one run apart
 KEYS = ("notebook", "finding", "claim", "part", "outcome", "term", "group", "model", "measure", "unit")
+OF_THE_RUN = ("edition", "study", "period", "run", "policy")  # said of all its rows alike
 JUDGED = ("outcome", "term", "group", "model", "measure", "estimate", "conf_low", "conf_high", "conf_level", "n")
 
 
@@ -132,3 +134,17 @@ def _opened(file: Path, asked: str | Path) -> pd.DataFrame:
     frame = table.select(ALL_COLUMNS).to_pandas(types_mapper=types.get)
     frame.attrs["policy"] = policy
     return frame
+
+
+def keyed(ledger: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The rows of one run by what tells them apart, with None where null; the same key twice is counted."""
+    from pandas import isna
+
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    seen: Counter[tuple[str, ...]] = Counter()
+    for record in ledger.to_dict("records"):
+        plain = {str(k): (None if isna(v) else v) for k, v in record.items() if k not in OF_THE_RUN}
+        key = tuple("" if plain[name] is None else str(plain[name]) for name in KEYS)
+        seen[key] += 1
+        found[(*key, str(seen[key]))] = plain
+    return found

@@ -85,7 +85,7 @@ def told(parameter: Parameter, *, is_read: bool) -> dict[str, Any]:
     return {
         "name": parameter.name,
         "type": parameter.kind.declared,
-        "default": parameter.default,
+        "default": shown(parameter.name, parameter.default),
         "range": span,
         "options": list((parameter.kind.item or parameter.kind).options) or None,
         "help": parameter.help,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cxresearch.errors import UsageError
 from cxresearch.report import archive, edition, parameters
 from cxresearch.report.edition import Edition
-from cxresearch.report.ledger import KEYS, open_ledger
+from cxresearch.report.ledger import keyed, open_ledger
 from cxresearch.report.plan import Request, Say
 from cxresearch.report.secrets import HIDDEN
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 REL = 1e-9  # of the larger number; a sum made in another order differs by about 1e-12
 TINY = 1e-12  # the last digit of a number near nothing is noise
-UNLIKE = ("edition", "study", "period", "run", "policy")  # said of the whole run, not of a row
 BASIS = {
     "data_fingerprint": "data",
     "policy": "policy of claims",
@@ -80,7 +78,7 @@ def verify(folder: Path, root: Path, values: Mapping[str, str], say: Say) -> Ver
     return Verification(
         len(delivered),
         tuple(differences(delivered, again)),
-        tuple(_basis(before, now)),
+        tuple(basis(before, now)),
         tuple(_touched(before, folder)),
     )
 
@@ -146,22 +144,25 @@ def _previous(record: Mapping[str, Any], folder: Path) -> Path:
     return beside if there else named / "none"
 
 
-def _basis(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
-    """What differs between what the two runs rest on, in words."""
+def basis(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[str]:
+    """What two runs do not share of what their numbers rest on, in words."""
     for key, words in BASIS.items():
         if before.get(key) != now.get(key):
-            yield f"{words}: {before.get(key) or 'none'} then, {now.get(key) or 'none'} now"
+            yield f"{words}: {before.get(key) or 'none'} → {now.get(key) or 'none'}"
     for name in sorted({*before["versions"], *now["versions"]}):
         then, today = before["versions"].get(name), now["versions"].get(name)
         if then != today:
-            yield f"version of {name}: {then or 'none'} then, {today or 'none'} now"
-    for name, then in before["notebooks"].items():
-        if then["source"] != now["notebooks"].get(name, {}).get("source"):
-            yield f"notebook {name}: edited since"
+            yield f"version of {name}: {then or 'none'} → {today or 'none'}"
+    sources, today = (
+        {name: one["source"] for name, one in record.get("notebooks", {}).items()} for record in (before, now)
+    )
+    edited = [name for name in sources if name in today and sources[name] != today[name]]
+    if edited:
+        yield f"notebooks edited: {', '.join(edited)}"
     rows, counts = before["study"]["rows"], now["study"]["rows"]
     for name in sorted({*rows, *counts}):
         if rows.get(name) != counts.get(name):
-            yield f"rows of {name}: {rows.get(name, 0):,} then, {counts.get(name, 0):,} now"
+            yield f"rows of {name}: {rows.get(name, 0):,} → {counts.get(name, 0):,}"
 
 
 def _touched(record: Mapping[str, Any], folder: Path) -> Iterable[str]:
@@ -185,20 +186,6 @@ def differences(delivered: pd.DataFrame, again: pd.DataFrame) -> list[Difference
     return sorted(found, key=lambda one: (-one.size, one.row))
 
 
-def keyed(ledger: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The rows of a ledger by what tells them apart, with None where null; the same key twice is counted."""
-    from pandas import isna
-
-    found: dict[tuple[str, ...], dict[str, Any]] = {}
-    seen: Counter[tuple[str, ...]] = Counter()
-    for record in ledger.to_dict("records"):
-        plain = {str(k): (None if isna(v) else v) for k, v in record.items() if k not in UNLIKE}
-        key = tuple("" if plain[name] is None else str(plain[name]) for name in KEYS)
-        seen[key] += 1
-        found[(*key, str(seen[key]))] = plain
-    return found
-
-
 def _alike(one: Any, two: Any) -> bool:
     if isinstance(one, float) and isinstance(two, float):
         return math.isclose(one, two, rel_tol=REL, abs_tol=TINY)
@@ -215,7 +202,7 @@ def _size(one: Any, two: Any) -> float:
 def lines(found: Verification, most: int = 10) -> Sequence[str]:
     """What came of it, as lines: the verdict, what the runs do not share, and the largest differences."""
     told = [f"differs: {one}" for one in found.files]
-    told += [f"not as then: {one}" for one in found.basis]
+    told += [f"rests on other {one}" for one in found.basis]
     for one in found.differences[:most]:
         name = " · ".join(part for part in one.row[:-1] if part)
         parts = [f"{column} {_said(a)} → {_said(b)}" for column, a, b in one.columns[:3]]

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from typing import Any
 from xml.etree import ElementTree as ET
 
 SHAPES = ("path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "use", "image")
@@ -92,7 +93,8 @@ def _varies(picture: ET.Element) -> bool:
         pixels = Image.open(io.BytesIO(base64.b64decode(code))).convert("RGBA")
     except (OSError, ValueError):
         return False
-    return any(low != high for low, high in pixels.getextrema())
+    extremes: Any = pixels.getextrema()  # a pair for each of four channels
+    return any(low != high for low, high in extremes)
 
 
 def _name(element: ET.Element) -> str:

@@ -228,7 +228,7 @@ def _render(
             (made / "report.pdf").write_bytes(printed.pdf)
             for warning in printed.warnings:
                 say(f"warning: {warning}")
-        return gates.closed(whole, html, printed and printed.pdf, stopped=any(one.error for one in chapters))
+        return gates.closed(whole, html, printed.pdf if printed else None, stopped=any(one.error for one in chapters))
     except CxError:
         raise
     except Exception as error:

@@ -17,6 +17,7 @@ from cxresearch.charts.theme import COLOURS, VERDICT_COLOURS
 from cxresearch.errors import RenderError
 from cxresearch.report import fonts
 from cxresearch.report.blocks import Document
+from cxresearch.report.texts import unparted
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 STANDARDS = ("ua-1", "a-2a")  # read aloud, and kept
@@ -24,7 +25,6 @@ BREAK = "\u200b"  # an invisible place where a line may end
 ROWS_OF_A_TABLE = 40  # in the appendix of tables; the page has them all
 UNBROKEN = 24  # a longer run of letters would stand out of its column
 RUN = re.compile(rf"[^\s{BREAK}]{{{UNBROKEN + 1},}}")
-TOGETHER = re.compile(r"(?<=\b[nr]) (?==)|(?<=\b[nr] =) (?=[\d−])|(?<=\d) (?=%)")  # `n = 12`, `95 %`
 INVISIBLE = "".join(sorted(fonts.INVISIBLE))
 LOOKED_UP = ("t", "kind", "anchor", "href", "verdict", "lang", "from")
 
@@ -146,7 +146,7 @@ def _written(text: str, lost: dict[str, str]) -> str:
 
 def _breakable(text: str) -> str:
     """The text with places to break in long runs, and none between a number and what belongs to it."""
-    return RUN.sub(_broken, TOGETHER.sub("\u00a0", text))
+    return RUN.sub(_broken, unparted(text))
 
 
 def _broken(run: re.Match[str]) -> str:

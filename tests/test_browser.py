@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import itertools
 import json
 import os
@@ -178,6 +179,57 @@ def test_what_a_screen_reader_meets(sheet: Page) -> None:
     charts = sheet.locator("figure svg").all()
     assert len(charts) > 8
     assert all(chart.get_attribute("role") == "img" and chart.get_attribute("aria-label") for chart in charts)
+
+
+AXE = importlib.util.find_spec("axe_playwright_python")  # brings the rules of axe-core as one script
+
+
+@pytest.mark.skipif(AXE is None, reason="needs axe-playwright-python for the rules of axe-core")
+def test_axe_finds_nothing(sheet: Page) -> None:
+    """The usual checker of accessible pages has no complaint, folded tables open, whatever the width, scheme and medium."""
+    assert AXE is not None
+    assert AXE.origin is not None
+    sheet.evaluate("document.querySelectorAll('details').forEach(e => { e.open = true })")
+    sheet.evaluate(Path(AXE.origin).with_name("axe.min.js").read_text(encoding="utf-8") + ";0")
+    found = sheet.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert len(found["passes"]) > 20
+    told = [(rule["impact"], rule["id"], rule["nodes"][0]["html"][:120]) for rule in found["violations"]]
+    assert told == []
+    assert sheet.complaints == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sheet", [VIEWS[0], VIEWS[-2]], indirect=True, ids=["390px", "1280px"])
+def test_the_page_is_read_with_the_keyboard_alone(sheet: Page) -> None:
+    """The first stop leads past the title; a folded table opens with Enter, and its box can be scrolled."""
+    sheet.keyboard.press("Tab")
+    skip = sheet.locator(":focus")
+    assert skip.inner_text() == "Skip to the content"
+    assert _box(skip)["x"] >= 0
+    sheet.keyboard.press("Enter")
+    assert sheet.url.endswith("#main")
+    folded = sheet.locator("details").first
+    folded.locator("summary").focus()
+    sheet.keyboard.press("Enter")
+    assert folded.evaluate("e => e.open")
+    sheet.keyboard.press("Tab")
+    assert sheet.locator(":focus").get_attribute("role") == "region"
+
+
+@pytest.mark.parametrize("sheet", VIEWS[::2], indirect=True, ids=lambda view: f"{view[0]}px")
+def test_the_first_page_comes_first_and_its_contents_stand_in_order(sheet: Page) -> None:
+    """Numbers and the answer on the first screen, all of page one before any chapter, contents that do not overlap."""
+    assert _box(sheet.locator(".tile").first)["y"] < 300
+    assert _box(sheet.get_by_role("heading", name="The answer"))["y"] < 844
+    assert _box(sheet.locator("nav.contents"))["y"] < _box(sheet.locator("section.chapter").first)["y"]
+    assert _box(sheet.locator("nav.contents"))["y"] < 5 * 844
+    entries = [_box(entry) for entry in sheet.locator("nav.contents li").all()]
+    assert all(one["y"] + one["height"] <= two["y"] or two["x"] > one["x"] for one, two in itertools.pairwise(entries))
+
+
+def test_no_number_is_parted_from_its_sign(sheet: Page) -> None:
+    """`99 %` and `n = 12` stay on one line."""
+    parted = sheet.evaluate("document.body.innerText.match(/[0-9] %|\\b[nr] =|\\b[nr]\\s= \\d/g) || []")
+    assert parted == []
 
 
 TEMPT = """() => new Promise(resolve => {

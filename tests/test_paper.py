@@ -49,7 +49,12 @@ def compliant(pdf: bytes, folder: Path) -> bool:
 
 def words(pdf: bytes) -> str:
     """The text of a PDF without its line ends."""
-    told = " ".join(sheet.extract_text() for sheet in PdfReader(io.BytesIO(pdf)).pages)
+    return " ".join(words_of(sheet) for sheet in PdfReader(io.BytesIO(pdf)).pages)
+
+
+def words_of(sheet: Any) -> str:
+    """The text of one page."""
+    told = sheet.extract_text()
     return " ".join(told.replace("\u200b", "").replace("\u00a0", " ").split())
 
 
@@ -120,11 +125,45 @@ def test_signs_without_a_font_are_written_out_and_said(tmp_path: Path, monkeypat
     assert "written out in brackets" in told
 
 
-def test_a_long_table_stays_in_the_page() -> None:
-    """200 rows would bury what they tell: the paper says where they are."""
-    told = words(paper.render(document.read(book(code(shows(finding(200)))))).pdf)
-    assert "2,441" not in told
-    assert "All 200 rows: in the page." in told
+def test_the_tables_behind_charts_stand_at_the_end() -> None:
+    """Each is numbered, named at its chart and leads back there; its first 40 rows are in the paper."""
+    made = paper.render(
+        document.read(book(code(shows(finding(3))), code(chart()), code(shows(finding(200))), code(shows(finding(2)))))
+    )
+    reader = PdfReader(io.BytesIO(made.pdf))
+    told = words(made.pdf)
+    chapters, _, tables = told.partition("Table 1. ")
+    assert "All 3 rows: table 1." in chapters
+    assert "All 200 rows: table 2." in chapters
+    assert "Table 2. " in tables
+    assert "Table 3. " not in tables  # two rows without a chart stand in their place
+    assert tables.count("page 1") == 2
+    assert "160 further rows in the page." in tables
+    assert all(f"{2341 + i:,}" in tables for i in range(40))
+    assert f"{2341 + 40:,}" not in tables
+    assert tables.count("Step Group Estimate 95 % interval n") >= 1
+    places = [
+        [one for one in sheet.get("/Annots", []) if one.get_object()["/Subtype"] == "/Link"] for sheet in reader.pages
+    ]
+    assert [len(found) for found in places] == [2, 2]
+
+
+@pytest.mark.parametrize("filler", range(6, 60, 6))
+def test_a_heading_goes_with_what_it_leads_to(filler: int) -> None:
+    """Wherever the page ends, a heading and its paragraph stand on the page of the answer and its chart."""
+    before = "# Q\n\n" + "\n\n".join(f"Line {i} of what stands above." for i in range(filler))
+    cells = [
+        v4.new_markdown_cell(before),
+        v4.new_markdown_cell("## Stranded?\n\nIt leads on."),
+        v4.new_markdown_cell("And on."),
+    ]
+    made = paper.render(document.read(book(*cells, code(shows(finding())), code(chart()))))
+    sheets = [words_of(sheet) for sheet in PdfReader(io.BytesIO(made.pdf)).pages]
+    (there,) = [sheet for sheet in sheets if "Stranded?" in sheet]
+    assert "It leads on." in there
+    assert "And on." in there
+    assert "Satisfaction goes with" in there
+    assert "same usage and price" in there  # the chart
 
 
 def test_a_table_of_prose_repeats_its_header_on_every_page() -> None:

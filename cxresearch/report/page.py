@@ -10,6 +10,7 @@ from typing import Any
 from cxresearch.charts import faces
 from cxresearch.errors import RenderError
 from cxresearch.report.blocks import Chart, Document
+from cxresearch.report.texts import unparted
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,7 +40,12 @@ def _quoted(text: str) -> Any:
     """The text with what stands in “ ” marked as the words of others."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub("“([^”]*)”", r'<q class="claim-quote">\1</q>', str(escape(text))))
+    return Markup(re.sub("“([^”]*)”", r'<q class="claim-quote">\1</q>', str(escape(unparted(text)))))
+
+
+def _finished(value: Any) -> Any:
+    """A text as it is set: a number stays with what belongs to it. Drawings and other finished markup stay as they are."""
+    return unparted(value) if type(value) is str else value
 
 
 @cache
@@ -50,6 +56,7 @@ def _environment() -> Any:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,  # every data value is escaped; only drawings, already cut to a whitelist, are marked safe
         undefined=StrictUndefined,
+        finalize=_finished,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -17,15 +17,16 @@ from cxresearch.charts.theme import COLOURS, VERDICT_COLOURS
 from cxresearch.errors import RenderError
 from cxresearch.report import fonts
 from cxresearch.report.blocks import Document
+from cxresearch.report.texts import unparted
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 STANDARDS = ("ua-1", "a-2a")  # read aloud, and kept
 BREAK = "\u200b"  # an invisible place where a line may end
+ROWS_OF_A_TABLE = 40  # in the appendix of tables; the page has them all
 UNBROKEN = 24  # a longer run of letters would stand out of its column
 RUN = re.compile(rf"[^\s{BREAK}]{{{UNBROKEN + 1},}}")
-TOGETHER = re.compile(r"(?<=\b[nr]) (?==)|(?<=\b[nr] =) (?=[\d−])|(?<=\d) (?=%)")  # `n = 12`, `95 %`
 INVISIBLE = "".join(sorted(fonts.INVISIBLE))
-LOOKED_UP = ("t", "kind", "anchor", "href", "verdict", "lang")
+LOOKED_UP = ("t", "kind", "anchor", "href", "verdict", "lang", "from")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def render(document: Document) -> Paper:
     chosen = fonts.for_paper(_characters(content))
     warnings = [_lost(chosen.written_out)] if chosen.written_out else []
     written = functools.partial(_written, lost=chosen.written_out)
+    content["tables"] = _numbered(content)
     content = _texts(content, lambda text: _breakable(written(text)), written)
     content["notes"] = warnings
     content["look"] = {"fonts": chosen.families, "colours": dict(COLOURS), "verdicts": dict(VERDICT_COLOURS)}
@@ -110,6 +112,18 @@ def _texts(value: Any, change: Callable[[str], str], in_drawings: Callable[[str]
     return changed | {key: in_drawings(item) for key, item in value.items() if key == "svg"}
 
 
+def _numbered(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tables that a chart or a sentence stands for in the chapters, each with its number, for the appendix."""
+    chapters = [content["opening"], *(one["blocks"] for one in (*content["chapters"], *content["appendix"]))]
+    found = [block for blocks in chapters for block in blocks if block["kind"] == "finding" and block["table"]]
+    moved = [block for block in found if block["charts"] or block["table"]["folded"]]
+    for number, block in enumerate(moved, 1):
+        block["table"] |= {"number": number, "count": len(block["table"]["rows"]), "from": block["anchor"]}
+        block["table"]["rows"] = block["table"]["rows"][:ROWS_OF_A_TABLE]
+        block["table"]["folded"] = True
+    return [block["table"] for block in moved]
+
+
 def _characters(value: Any) -> frozenset[str]:
     """Every sign that the paper shows."""
     found: set[str] = set()
@@ -132,7 +146,7 @@ def _written(text: str, lost: dict[str, str]) -> str:
 
 def _breakable(text: str) -> str:
     """The text with places to break in long runs, and none between a number and what belongs to it."""
-    return RUN.sub(_broken, TOGETHER.sub("\u00a0", text))
+    return RUN.sub(_broken, unparted(text))
 
 
 def _broken(run: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+TOGETHER = re.compile(r"(?<=\b[nr]) (?==)|(?<=\b[nr] =) (?=[\d−])|(?<=\d) (?=%)")  # `n = 12`, `95 %`
 # direction overrides can make a value read as another
 TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e")
 
@@ -22,6 +23,11 @@ def clean(value: Any) -> Any:
     if isinstance(value, list):
         return [clean(item) for item in value]
     return value
+
+
+def unparted(text: str) -> str:
+    """The text with no place to break between a number and what belongs to it."""
+    return TOGETHER.sub("\u00a0", text)
 
 
 def as_text(value: Any) -> str:

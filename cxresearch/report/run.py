@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,9 @@ from cxresearch.finding import dumps
 from cxresearch.report import archive, edition, ledger, parameters, zygote
 from cxresearch.report.plan import Plan, Request, Say, checked
 
+# Up to so many rows one thread of the engine is enough. More sum in an order of chance, and the last digits show it;
+# where so many rows are summed, waiting costs more than the thirteenth digit.
+ONE_THREAD_ROWS = 5_000_000
 SHOWN = "application/vnd.cxresearch."  # kinds of output that are published begin so
 
 
@@ -95,7 +99,7 @@ def _side_by_side(plan: Plan, names: Sequence[str], made: Path, say: Say) -> lis
 
 
 def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapter:
-    from cxresearch.data.engine import BESIDE
+    from cxresearch.data.engine import THREADS
     from cxresearch.report import kernels
 
     begin = time.monotonic()
@@ -103,13 +107,19 @@ def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapt
     values = dict(plan.values[name])
     if name == plan.request.edition.summary:
         values |= _told(plan, made, name)
-    told = {EARLIER: str(_earlier(plan, name) or ""), BESIDE: str(beside)}
+    told = {EARLIER: str(_earlier(plan, name) or ""), THREADS: str(_threads(plan, beside))}
     notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, told)
     notebook = _tidied(notebook, root, made)
     _write(target, notebook)
     seconds = round(time.monotonic() - begin, 2)
     say(f"{name}: {'failed' if error else 'done'} after {seconds:.1f} s")
     return Chapter(name, notebook, seconds, error)
+
+
+def _threads(plan: Plan, beside: int) -> int:
+    """How many threads of the engine a notebook gets: the same numbers come out however many run beside it."""
+    few = sum(plan.study.rows.values()) <= ONE_THREAD_ROWS
+    return 1 if few else max(1, (os.cpu_count() or 1) // beside)
 
 
 def _told(plan: Plan, made: Path, name: str) -> dict[str, str]:

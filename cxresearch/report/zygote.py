@@ -43,11 +43,15 @@ HEAVY = (
     "pandas",
     "pyarrow.parquet",
     "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "fontTools.subset",
     "scipy.stats",
     "statsmodels.formula.api",
     "seaborn",
     "ibis.backends.duckdb",
 )
+LATER = ("charts", "__version__")  # that room tells the notebook how to show figures when it is imported there
 # Memory pools (Arrow, DuckDB, Rust) would each start a thread when they are imported.
 THREADLESS = dict.fromkeys(
     ("JE_ARROW_MALLOC_CONF", "DUCKDB_JE_MALLOC_CONF", "_RJEM_MALLOC_CONF"), "background_thread:false"
@@ -212,7 +216,7 @@ class _Server:
             if select.select([self.orders], [], [], 0)[0] and not self.orders.recv(1, socket.MSG_PEEK):
                 return False
         house = importlib.import_module("cxresearch")
-        for name in house.__all__:
+        for name in set(house.__all__) - set(LATER):
             getattr(house, name)
         for name in THREADED:
             del sys.modules[name]
@@ -273,6 +277,7 @@ class _Server:
         for pid in self.children:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -15,7 +15,6 @@ from commands import Command, command, project, published, report
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 VICTIMS = ("command", "zygote", "kernel")
-SPAN = 8.0  # seconds within which a run on a quiet machine ends
 
 
 def victim(running: Command, which: str) -> int | None:
@@ -30,12 +29,14 @@ def killed_at_moments(root: Path, which: str, seed: int, moments: int) -> None:
     draw = random.Random(seed)
     days = (str(date(2026, 11, 1) + timedelta(days=i)) for i in range(3 * moments))
     old = next(days)
+    begin = time.monotonic()
     assert report(root, old) == 0
+    span = time.monotonic() - begin
     for moment in range(moments):
         new = next(days)
         (root / "day.txt").write_text(new)
-        # of one moment in each equal part of the span, so that start, notebooks and rendering are all met
-        wait = SPAN * (moment + draw.random()) / moments
+        # one moment in each equal part of the span, so that start, notebooks and rendering are all met
+        wait = span * (moment + draw.random()) / moments
         with command(root, "report", "--as-of", new) as running:
             until = time.monotonic() + wait
             while time.monotonic() < until and running.process.poll() is None:

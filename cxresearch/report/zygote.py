@@ -8,7 +8,6 @@ cannot be tied to the life of another, and every notebook's process starts by it
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -25,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -154,6 +153,8 @@ class Zygote:
                 raise Gone((self.folder / "log").read_text(errors="replace").strip() or "it ended")
         except (OSError, Gone) as error:
             news.close()
+            if isinstance(error, TimeoutError):
+                self.process.kill()  # else its fork, when it comes, would meet the one that is started instead
             raise error if isinstance(error, Gone) else Gone(str(error)) from error
         return Forked(NUMBER.unpack(told)[0], news)
 
@@ -312,7 +313,7 @@ def main() -> None:
     if not server.imported():
         server.end()
     elif (news := server.serve()) is not None:
-        with contextlib.closing(news):
+        with closing(news):
             _become_kernel(news)
 
 

@@ -2,7 +2,7 @@
 # make test     what CI runs; make test-all also runs the slow tests
 # make lab      open the notebooks
 # make validate measure coverage and bias against simulated truth (slow), written to tests/VALIDITY.md
-# make bench    time and memory on large tables, beside other ways to the same numbers (slow)
+# make bench    time the monthly edition, then time and memory on large tables, beside other ways to the same (slow)
 # make upgrade  pin the newest packages (needs uv)
 
 ENV := .venv
@@ -38,6 +38,7 @@ validate: $(STAMP)
 	$(BIN)/python tests/validity.py
 
 bench: $(STAMP)
+	$(BIN)/python -m benchmarks.report
 	$(BIN)/python -m benchmarks
 
 # The stamp is written last, so an installation that was interrupted is taken up again.

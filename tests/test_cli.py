@@ -79,6 +79,7 @@ def test_answers_that_need_no_numbers_load_none(words: list[str]):
         (["report", "-p", "window", "6", "-p", "window", "7"], "parameter 'window' is given twice"),
         (["report", "-p", "ledger", "x"], "parameter 'ledger' of summary is set by the run itself"),
         (["report", "--as-of", "tomorrow"], "argument --as-of: 'tomorrow' is no date such as 2026-10-31"),
+        (["report", "-j", "0"], "argument -j/--jobs: '0' is no whole number from 1 to 999"),
         (["report", "--as-of", "2026-02-30"], "argument --as-of: '2026-02-30' is no day of the calendar"),
         (["report", "--perio", "2026-10"], "unrecognized arguments: --perio"),
         (["publish"], "invalid choice: 'publish'"),
@@ -197,3 +198,13 @@ def test_python_dash_m_is_the_same(monkeypatch: pytest.MonkeyPatch):
     words = [sys.executable, "-m", "cxresearch", "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=cli.ROOT)
     assert done.stdout == f"cxresearch {cli.__version__}\n"
+
+
+def test_how_it_runs_is_asked_for_and_not_part_of_the_report(requests: list[Request]):
+    """`-j` and `--no-fork` reach the run; the command that is recorded does not have them, as no number depends on them."""
+    assert cli.main(["report", "-j", "3", "--no-fork"]) == 0
+    assert (requests[0].at_once, requests[0].fork) == (3, False)
+    assert "-j" not in run.checked(requests[0]).command
+    assert "fork" not in run.checked(requests[0]).command
+    cli.main(["report"])
+    assert (requests[1].at_once, requests[1].fork) == (2, True)

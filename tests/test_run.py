@@ -18,9 +18,10 @@ import pytest
 import tiny_project
 
 from cxresearch import claims
+from cxresearch.data import engine
 from cxresearch.errors import KernelDied, NotebookFailed, RenderError, UsageError
 from cxresearch.policy import policy_hash
-from cxresearch.report import archive, edition, kernels
+from cxresearch.report import archive, edition, kernels, run
 from cxresearch.report.ledger import open_ledger
 from cxresearch.report.plan import Request
 from cxresearch.report.run import Outcome, run_edition
@@ -73,7 +74,7 @@ def no_kernels(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             {"shown": shown},
         )
         notebook.cells[2].outputs = [nbformat.v4.new_output("display_data", data=shown)]
-        parameters = {**values, "earlier": told[claims.EARLIER]}
+        parameters = {**values, "earlier": told[claims.EARLIER], "threads": told[engine.THREADS]}
         notebook.metadata["papermill"] = {"parameters": parameters, "exception": source.stem in errors}
         return notebook, errors.get(source.stem)
 
@@ -326,6 +327,25 @@ def test_a_kernel_is_told_what_the_run_says(tmp_path: Path, monkeypatch: pytest.
         assert printed(notebook).strip() == repr(told)
 
 
+def test_numbers_do_not_depend_on_how_many_run_at_once(
+    project: Path, no_kernels: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    """The engine has one thread, so sums have one order; of a study so large that this would take long, its share."""
+
+    def threads(at_once: int) -> str:
+        folder = run_edition(request(project, at_once=at_once), quiet).folder
+        notebook = nbformat.read(folder / "notebooks" / "leavers.ipynb", as_version=4)
+        return str(notebook.metadata.papermill.parameters.threads)
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert [threads(at_once) for at_once in (1, 2, 4)] == ["1", "1", "1"]
+    monkeypatch.setattr(run, "ONE_THREAD_ROWS", 9)  # two chapters are never more than two at once
+    assert [threads(at_once) for at_once in (1, 2, 4)] == ["8", "4", "4"]
+    monkeypatch.setenv(engine.THREADS, "1")
+    asked = engine.Engine().connection.raw_sql("SELECT current_setting('threads')")
+    assert asked.fetchall() == [(1,)]
+
+
 def test_equal_runs_give_equal_files(project: Path, no_kernels: dict[str, Any]):
     """The same inputs give the same bytes, but for the seconds in run.json."""
     first = run_edition(request(project, out=project / "first"), quiet).folder
@@ -367,8 +387,8 @@ def test_paths_of_this_machine_become_general():
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals of this kind are sent on POSIX only")
-@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopping_leaves_nothing_behind(tmp_path: Path, sign: signal.Signals, code: int):
+@pytest.mark.parametrize(("sign", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
+def test_stopping_leaves_nothing_behind(tmp_path: Path, sign: str, code: int):
     """An interrupted run ends at once with its own code, its kernels with it, and its unfinished folder is gone."""
     root = tiny_project.made(tmp_path / "project")
     for name in ("leavers", "scores"):
@@ -383,7 +403,7 @@ sys.exit(cli.main(['report']))"""
     while not all(path.is_file() and path.read_text() for path in pids):
         assert running.poll() is None
         time.sleep(0.1)
-    running.send_signal(sign)
+    running.send_signal(signal.Signals[sign])
     assert running.wait(timeout=10) == code
     for path in pids:
         with pytest.raises(ProcessLookupError):

@@ -25,7 +25,7 @@ from cxresearch.data.mapping import Mapping, Table
 from cxresearch.data.terms import nearest
 from cxresearch.errors import NoData, UsageError
 
-BESIDE = "CXRESEARCH_BESIDE"  # how many notebooks run at once, of which this is one
+THREADS = "CXRESEARCH_THREADS"  # a report says how many its notebooks may have
 
 
 class Engine:
@@ -33,9 +33,8 @@ class Engine:
 
     def __init__(self) -> None:
         self.connection = ibis.duckdb.connect()
-        if (beside := int(os.environ.get(BESIDE, "1"))) > 1:
-            [(threads,)] = self.connection.raw_sql("SELECT current_setting('threads')").fetchall()
-            self.connection.raw_sql(f"SET threads = {max(1, threads // beside)}")
+        if allowed := os.environ.get(THREADS):
+            self.connection.raw_sql(f"SET threads = {int(allowed)}")
         self._scratch = Path(tempfile.mkdtemp(prefix="cxresearch-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 

@@ -48,19 +48,23 @@ stopping = threading.Event()
 class Forking(LocalProvisioner):
     """Starts a kernel as a fork of a process that has imported everything, or by itself where there is none."""
 
+    kernels_folder: Path
+
     async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
         """Start the process."""
         source = zygote.current()
-        if source is not None:
-            with suppress(zygote.Gone):
-                forked = source.fork(cmd, options["env"], options["cwd"], options["stdout"])
-                self.process: Any = forked
-                self.pid = self.pgid = forked.pid
-                self.cwd = options["cwd"]
-                return self.connection_info
-        if stopping.is_set():
-            raise RuntimeError("stopped before it started")
-        return await super().launch_kernel(cmd, **options)
+        # What it writes past the notebook goes to a file, not between our results.
+        with open(self.kernels_folder / "log", "ab") as log:
+            if source is not None:
+                with suppress(zygote.Gone):
+                    forked = source.fork(cmd, options["env"], options["cwd"], log)
+                    self.process: Any = forked
+                    self.pid = self.pgid = forked.pid
+                    self.cwd = options["cwd"]
+                    return self.connection_info
+            if stopping.is_set():
+                raise RuntimeError("stopped before it started")
+            return await super().launch_kernel(cmd, stdout=log, stderr=log, **options)
 
 
 class Kernel(AsyncKernelManager):
@@ -93,20 +97,23 @@ class Kernel(AsyncKernelManager):
         return {**zygote.fixed(), **own, "TMPDIR": str(self.folder), **self.told}
 
     async def start_kernel(self, **options: Any) -> None:  # type: ignore[override]
-        """Start the process; what it writes past the notebook goes to a file, not between our results."""
-        with open(self.folder / "log", "wb") as log:
-            self.kernel_id = self.kernel_id or str(uuid.uuid4())
-            self.provisioner = Forking(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
-            await self._async_start_kernel(stdout=log, stderr=log, **options)
+        """Start the process."""
+        self.kernel_id = self.kernel_id or str(uuid.uuid4())
+        self.provisioner = Forking(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
+        self.provisioner.kernels_folder = self.folder
+        await self._async_start_kernel(**options)
         running.add(self)
         if stopping.is_set():  # the user stopped while the process was being started
             self.process.kill()
 
-    async def cleanup_resources(self, restart: bool = False) -> None:  # type: ignore[override]
-        """Remove what the process left."""
-        await self._async_cleanup_resources(restart=restart)
-        running.discard(self)
-        shutil.rmtree(self.folder, ignore_errors=True)
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:
+        """Remove what the process left, unless it starts anew."""
+        await super()._async_cleanup_resources(restart=restart)
+        if not restart:
+            running.discard(self)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    cleanup_resources = _async_cleanup_resources
 
     @property
     def process(self) -> Any:

@@ -20,6 +20,10 @@ from cxresearch.report.rendering import Rendered
 
 Facts = Mapping[str, Any]
 
+# Up to so many rows one thread of the engine is enough. More sum in an order of chance, and the last digits show it;
+# where so many rows are summed, waiting costs more than the thirteenth digit.
+ONE_THREAD_ROWS = 5_000_000
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -156,7 +160,7 @@ def _marked(chapter: Chapter, made: Path, found: Facts) -> Chapter:
 
 def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapter:
     from cxresearch.claims import EARLIER
-    from cxresearch.data.engine import BESIDE
+    from cxresearch.data.engine import THREADS
     from cxresearch.report import kernels
 
     begin = time.monotonic()
@@ -164,7 +168,7 @@ def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapt
     values = dict(plan.values[name])
     if name == plan.request.edition.summary:
         values |= _told(plan, made, name)
-    told = {EARLIER: str(freshness.earlier(plan, name) or ""), BESIDE: str(beside)}
+    told = {EARLIER: str(freshness.earlier(plan, name) or ""), THREADS: str(_threads(plan, beside))}
     notebook, error = kernels.execute(root / "notebooks" / f"{name}.ipynb", target, values, root, told)
     notebook = outputs.tidied(notebook, root, made, plan.hidden)
     error = error and type(error)(plan.hidden.text(str(error)))
@@ -172,6 +176,12 @@ def _executed(plan: Plan, name: str, made: Path, say: Say, beside: int) -> Chapt
     seconds = round(time.monotonic() - begin, 2)
     say(f"{name}: {'failed' if error else 'done'} after {seconds:.1f} s")
     return Chapter(name, notebook, seconds, error)
+
+
+def _threads(plan: Plan, beside: int) -> int:
+    """How many threads of the engine a notebook gets: the same numbers come out however many run beside it."""
+    few = sum(plan.study.rows.values()) <= ONE_THREAD_ROWS
+    return 1 if few else max(1, (os.cpu_count() or 1) // beside)
 
 
 def _told(plan: Plan, made: Path, name: str) -> dict[str, str]:

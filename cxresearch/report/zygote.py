@@ -8,7 +8,6 @@ cannot be tied to the life of another, and every notebook's process starts by it
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -25,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,11 +42,15 @@ HEAVY = (
     "pandas",
     "pyarrow.parquet",
     "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "fontTools.subset",
     "scipy.stats",
     "statsmodels.formula.api",
     "seaborn",
     "ibis.backends.duckdb",
 )
+LATER = ("charts", "__version__")  # that room tells the notebook how to show figures when it is imported there
 # Memory pools (Arrow, DuckDB, Rust) would each start a thread when they are imported.
 THREADLESS = dict.fromkeys(
     ("JE_ARROW_MALLOC_CONF", "DUCKDB_JE_MALLOC_CONF", "_RJEM_MALLOC_CONF"), "background_thread:false"
@@ -150,6 +153,8 @@ class Zygote:
                 raise Gone((self.folder / "log").read_text(errors="replace").strip() or "it ended")
         except (OSError, Gone) as error:
             news.close()
+            if isinstance(error, TimeoutError):
+                self.process.kill()  # else its fork, when it comes, would meet the one that is started instead
             raise error if isinstance(error, Gone) else Gone(str(error)) from error
         return Forked(NUMBER.unpack(told)[0], news)
 
@@ -212,7 +217,7 @@ class _Server:
             if select.select([self.orders], [], [], 0)[0] and not self.orders.recv(1, socket.MSG_PEEK):
                 return False
         house = importlib.import_module("cxresearch")
-        for name in house.__all__:
+        for name in set(house.__all__) - set(LATER):
             getattr(house, name)
         for name in THREADED:
             del sys.modules[name]
@@ -273,6 +278,7 @@ class _Server:
         for pid in self.children:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -307,7 +313,7 @@ def main() -> None:
     if not server.imported():
         server.end()
     elif (news := server.serve()) is not None:
-        with contextlib.closing(news):
+        with closing(news):
             _become_kernel(news)
 
 

@@ -35,6 +35,7 @@ FLOORS = {
 SHARED_ROOMS = {
     "blocks",
     "held",
+    "streams",
     "sums",
     "passes",
     "moments",

@@ -36,6 +36,7 @@ SHARED_ROOMS = {
     "blocks",
     "held",
     "streams",
+    "steps",
     "sums",
     "passes",
     "moments",

@@ -21,7 +21,8 @@ from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-ROWS = 122_880  # of a piece: what an engine reads at a time, and little memory
+import os
+ROWS = int(os.environ.get("ROWS","122880"))  # of a piece: what an engine reads at a time, and little memory
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 
 
@@ -49,11 +50,11 @@ class Piece:
     cells: Index
     ends: Index
 
-    def parts(self) -> Iterator[tuple[tuple[int, ...], Array]]:
-        """Each cell that has rows, with its rows."""
+    def parts(self) -> Iterator[tuple[tuple[int, ...], slice]]:
+        """Each cell that has rows, and which."""
         first = 0
         for cell, last in zip(self.cells.tolist(), self.ends.tolist(), strict=True):
-            yield tuple(cell), self.columns[:, first:last]
+            yield tuple(cell), slice(first, last)
             first = last
 
 

@@ -116,7 +116,8 @@ def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str 
     stream = Stream(study, slim, cluster_of(study, slim), names, keys)
     found: dict[tuple[int, ...], Array] = {}
     for piece in stream.pieces(shift):
-        for cell, rows in piece.parts():
+        for cell, part in piece.parts():
+            rows = piece.columns[:, part]
             found[cell] = rows @ rows.T + found.get(cell, 0.0)
     products = np.array(list(found.values())).reshape(-1, len(names) + 1, len(names) + 1)
     labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}

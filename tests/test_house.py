@@ -36,6 +36,8 @@ FLOORS = {
 SHARED_ROOMS = {
     "blocks",
     "held",
+    "streams",
+    "steps",
     "sums",
     "passes",
     "moments",

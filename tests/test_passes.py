@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import cxresearch as cx
-from cxresearch.evidence import passes
+from cxresearch.data.engine import Engine
+from cxresearch.evidence import passes, steps, streams
 from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out
 from cxresearch.evidence.rows import rows
 
@@ -18,10 +19,12 @@ HELD = ["usage_calls", "list_price", "tenure_m"]
 @pytest.mark.parametrize("levels", ['["customer", "site"]', '["customer", "site", "period"]'])
 @pytest.mark.parametrize("term, flag", [("call_failures", False), ("prepaid", True)])
 @pytest.mark.parametrize("start", [100, 5_000])
+@pytest.mark.parametrize("near", [True, False], ids=["passing", "by engine"])
 def test_passes_agree_with_rows(
     term: str,
     flag: bool,
     start: int,
+    near: bool,
     levels: str,
     small_operator: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -31,7 +34,10 @@ def test_passes_agree_with_rows(
     mapping = small_operator.with_name(f"passes{len(levels)}.toml")
     mapping.write_text(small_operator.read_text().replace('["customer", "site"]', levels))
     study, columns = cx.open_study(str(mapping)), ["churned", term, *HELD]
-    monkeypatch.setattr(passes, "START_ROWS", start)
+    monkeypatch.setattr(Engine, "near", near)
+    monkeypatch.setattr(streams, "ROWS", 2048)
+    for room in (passes, steps):
+        monkeypatch.setattr(room, "START_ROWS", start)
     there = passes.fit_in_passes(study, study.rows(columns), columns, step=2.0, flag=flag)
     found = rows(study, study.rows(columns), columns)
     y = found.of("churned")

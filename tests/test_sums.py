@@ -10,7 +10,9 @@ import pytest
 from small_study import study_of
 from witnesses import table
 
+from cxresearch.data.engine import Engine
 from cxresearch.evidence import held as room
+from cxresearch.evidence import streams
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.rows import rows
 from cxresearch.evidence.shares import correlations
@@ -35,12 +37,15 @@ def frame() -> Any:
     return made
 
 
+@pytest.mark.parametrize("near", [True, False], ids=["passing", "by engine"])
 @pytest.mark.parametrize("levels", [("customer",), ("customer", "site"), ("customer", "site", "period")], ids=" ".join)
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_memory_and_engine_agree(
-    way: dict[str, Any], levels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: dict[str, Any], levels: tuple[str, ...], near: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Covariances, means and what is left out are the same, however the sums are made."""
+    monkeypatch.setattr(Engine, "near", near)
+    monkeypatch.setattr(streams, "ROWS", 2048)
     study = study_of(tmp_path, panel=frame(), levels=levels)
     here = moments(study, study.rows(COLUMNS), COLUMNS, **way)
     monkeypatch.setattr(room, "MOST_ROWS", -1)

@@ -31,6 +31,8 @@ THREADS = "CXRESEARCH_THREADS"  # a report says how many its notebooks may have
 class Engine:
     """An embedded DuckDB that reads the files of one study; it lives as long as the study."""
 
+    near = True  # in this process, so rows can pass by; an engine elsewhere makes the sums itself
+
     def __init__(self) -> None:
         self.connection = ibis.duckdb.connect()
         if allowed := os.environ.get(THREADS):
@@ -55,20 +57,35 @@ class Engine:
     @contextmanager
     def held(self) -> Iterator[Callable[[ir.Table], ir.Table]]:
         """A `keep` whose tables go when the block ends."""
-        kept: list[str] = []
+        kept: list[ir.Table] = []
 
         def keep(expression: ir.Table) -> ir.Table:
-            table = self.keep(expression)
-            kept.append(table.get_name())
-            return table
+            kept.append(self.keep(expression))
+            return kept[-1]
 
         try:
             yield keep
         finally:
-            for name in kept:
-                self.connection.raw_sql(
-                    f"DROP TABLE {name}"
-                )  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
+            for table in kept:
+                self.drop(table)
+
+    def drop(self, table: ir.Table) -> None:
+        """A kept table goes."""
+        name = table.get_name()
+        self.connection.raw_sql(f"DROP TABLE {name}")  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
+
+    def stream(self, expression: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of an expression in pieces of so many; a join holds its right side and lets the left pass by.
+
+        Nothing else can be asked until the last piece is taken or the iterator is closed.
+        """
+        # by its own guess of sizes the engine may hold the large side in memory
+        self.connection.raw_sql("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        try:
+            with self.connection.con.sql(self.connection.compile(expression)).to_arrow_reader(rows) as reader:
+                yield from reader
+        finally:
+            self.connection.raw_sql("RESET disabled_optimizers")
 
     def view(self, expression: ir.Table) -> ir.Table:
         """An expression under a name: looked at anew each time, only the columns that are asked for."""

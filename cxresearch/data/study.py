@@ -197,6 +197,11 @@ class Study:
             self._most_rows = max(int(s.table.count().to_pyarrow().as_py()) for s in self._sources.values())
         return self._most_rows
 
+    @property
+    def engine_is_near(self) -> bool:
+        """Whether rows come from the engine at less cost than it would sum their products."""
+        return self._engine.near
+
     def is_unit(self, table: ir.Table) -> bool:
         """Whether a table is one that many questions share: panel rows, or answers with their panel rows."""
         return any(table.op() is unit.op() for unit in self._units.values())

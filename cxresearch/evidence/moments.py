@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 from cxresearch.evidence.held import hold
-from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory
+from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory, sums_in_passing
 
 Array = NDArray[np.float64]
 NOISE = 1e-13  # a variance of standardised values below it is rounding, and would give any correlation
@@ -103,11 +103,12 @@ def moments(
     """
     names = list(dict.fromkeys(columns))
     small = hold(study, table, [*names, *within, *([fixed] if fixed else [])])
-    sums = (
-        sums_in_memory(small, names, within, fixed)
-        if small is not None
-        else sums_by_engine(study, table, names, within, fixed)
-    )
+    if small is not None:
+        sums = sums_in_memory(small, names, within, fixed)
+    elif study.engine_is_near and not within:
+        sums = sums_in_passing(study, table, names, fixed)
+    else:
+        sums = sums_by_engine(study, table, names, within, fixed)
     spread = _spread(tuple(names), sums)
     alone = sums.clusters == spread.n and not within and fixed is None and len(spread.parts.ways) == 1
     return replace(spread, cluster=study.cluster(table.columns), independent=alone)

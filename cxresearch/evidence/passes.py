@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
 from cxresearch.evidence.logistic import fit_logit
+from cxresearch.evidence.steps import Steps
 from cxresearch.evidence.sums import block_of, cluster_count, months_count, narrowed, shift_and_scale
 
 Array = NDArray[np.float64]
@@ -55,25 +56,56 @@ def fit_in_passes(
     Without a part: one Newton step from the fit to all rows (Cameron & Miller 2015, CR3; Pregibon 1981); the effect
     follows the coefficients to first order. Source: McCullagh & Nelder (1989), section 4.4.
     """
-    table = narrowed(study, table, columns)
-    complete = table.filter(*(table[c].notnull() for c in columns))
-    rows = _standardised(study, complete, columns)
-    beta, converged = _newton(rows, _start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
-    sums = _last_pass(rows, beta, step, flag)
+    found = (_near if study.engine_is_near else _by_engine)(study, table, columns, step, flag)
+    sums, beta = found.sums, found.beta
     total = {name: values.sum((0, 1)) for name, values in sums.cells.items()}
     bread = total["information"] - by_part(sums.cells["information"], sums.there)
     score = total["score"] - by_part(sums.cells["score"], sums.there)
     moved = (np.linalg.pinv(bread, hermitian=True) @ score[:, :, None])[:, :, 0]
     last = np.linalg.pinv(total["information"], hermitian=True) @ total["score"]
     n, parts_n = total["n"], by_part(sums.cells["n"], sums.there)
-    gradient = total["gradient"] / n
+    gradient = sums.gradient / n
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (total["effect"] - by_part(sums.cells["effect"], sums.there)) / (n - parts_n) + moved @ gradient
-    back = rows.back()
+    back = np.diag(np.concatenate([[1.0], 1 / found.scale]))
+    back[0, 1:] = -found.centre / found.scale
     return Passed(
         back @ (beta + last), (beta + moved) @ back.T, float(total["effect"] / n + last @ gradient), without, sums.parts,
-        int(n), rows.events, rows.clusters, int(table.count().to_pyarrow().as_py()), converged,
+        int(n), found.events, found.clusters, found.asked, found.converged,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Where the steps end, in standardised columns, and the sums of the last pass."""
+
+    beta: Array
+    converged: bool
+    sums: _Cells
+    centre: Array
+    scale: Array
+    events: int
+    clusters: int
+    asked: int
+
+
+def _near(study: Study, table: ir.Table, columns: Sequence[str], step: float, flag: bool) -> _Found:
+    """The fit to rows that pass by."""
+    steps = Steps(study, table, columns, step, flag)
+    beta, converged, last = steps.taken()
+    flat = {"n": last.n, "effect": last.effect, "score": last.score, "information": last.information}
+    sums = _placed(*last.labels, flat, last.gradient)
+    return _Found(beta, converged, sums, steps.centre, steps.scale, steps.events, steps.clusters, steps.asked)
+
+
+def _by_engine(study: Study, table: ir.Table, columns: Sequence[str], step: float, flag: bool) -> _Found:
+    """The fit by sums that the engine makes."""
+    table = narrowed(study, table, columns)
+    complete = table.filter(*(table[c].notnull() for c in columns))
+    rows = _standardised(study, complete, columns)
+    beta, converged = _newton(rows, _start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
+    sums, asked = _last_pass(rows, beta, step, flag), int(table.count().to_pyarrow().as_py())
+    return _Found(beta, converged, sums, rows.centre, rows.scale, rows.events, rows.clusters, asked)
 
 
 @dataclass(frozen=True)
@@ -91,12 +123,6 @@ class _Rows:
     def design(self) -> list[ir.Value]:
         """The constant and the standardised columns."""
         return [ibis.literal(1.0), *(self.table[f"z{i}"] for i in range(len(self.centre)))]
-
-    def back(self) -> Array:
-        """What takes coefficients of standardised columns to own units, (k + 1, k + 1)."""
-        matrix = np.diag(np.concatenate([[1.0], 1 / self.scale]))
-        matrix[0, 1:] = -self.centre / self.scale
-        return matrix
 
 
 def _standardised(study: Study, complete: ir.Table, columns: Sequence[str]) -> _Rows:
@@ -171,11 +197,12 @@ def _information(got: dict[str, list], k: int) -> Array:
 
 @dataclass(frozen=True)
 class _Cells:
-    """Sums by block and period, (B, T, …), and the parts that they make."""
+    """Sums by block and period, (B, T, …), the parts that they make, and the slopes of the effect over all rows."""
 
     cells: dict[str, Array]
     parts: Blocks
     there: NDArray[np.bool_] | None
+    gradient: Array
 
 
 def _last_pass(rows: _Rows, beta: Array, step: float, flag: bool) -> _Cells:
@@ -187,21 +214,26 @@ def _last_pass(rows: _Rows, beta: Array, step: float, flag: bool) -> _Cells:
     table = weighed.mutate(e=each, **{f"e{i}": slope for i, slope in enumerate(slopes)})
     wanted = {"n": table.count(), "effect": table.e.sum(), **{f"g{i}": table[f"e{i}"].sum() for i in range(k + 1)}}
     got = table.group_by(keys).aggregate(**wanted, **_sums(table, k)).order_by(keys).to_pyarrow().to_pydict()
-    blocks, b = np.unique(np.array(got["cx_block"], dtype=str), return_inverse=True)
-    periods, t = np.unique(np.array(got.get("cx_period", [""] * len(b)), dtype=str), return_inverse=True)
     flat: dict[str, Any] = {
         "n": np.asarray(got["n"], dtype=float), "effect": np.asarray(got["effect"], dtype=float),
-        "gradient": np.column_stack([np.asarray(got[f"g{i}"], dtype=float) for i in range(k + 1)]),
         "score": _score(got, k), "information": _information(got, k),
     }  # fmt: skip
+    gradient = np.array([sum(got[f"g{i}"]) for i in range(k + 1)], dtype=float)
+    return _placed(got["cx_block"], got.get("cx_period", [""] * len(got["n"])), flat, gradient)
+
+
+def _placed(block: list[str], period: list[str], flat: dict[str, Any], gradient: Array) -> _Cells:
+    """Sums of cells (C, …) by block and period (B, T, …)."""
+    blocks, b = np.unique(np.array(block, dtype=str), return_inverse=True)
+    periods, t = np.unique(np.array(period, dtype=str), return_inverse=True)
     cells = {}
     for name, values in flat.items():
         cells[name] = np.zeros((len(blocks), len(periods), *values.shape[1:]))
         cells[name][b, t] = values
     if len(periods) < 2:
-        return _Cells(cells, one_way(blocks.tolist(), cells["n"].sum(1)), None)
+        return _Cells(cells, one_way(blocks.tolist(), cells["n"].sum(1)), None, gradient)
     parts, there = two_way(blocks.tolist(), periods.tolist(), cells["n"])
-    return _Cells(cells, parts, there)
+    return _Cells(cells, parts, there, gradient)
 
 
 def _effect(rows: _Rows, weighed: ir.Table, beta: Array, step: float, flag: bool) -> tuple[ir.Value, list[ir.Value]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.held import Held
+from cxresearch.evidence.streams import Stream
 
 Array = NDArray[np.float64]
 LOOKED = 5_000  # rows that say where a column lies
@@ -93,22 +94,51 @@ def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequ
     prepared = complete.select(**keys, **scaled, **cells)
     by: list[str] = [k for k in ("cx_block", "cx_period", "cx_fixed") if k in keys]
     got = _summed(prepared, len(names), sorted(cells), by, "period" in within).order_by(by).to_pyarrow().to_pydict()
-    (blocks, b), (levels, g), (periods, t) = (
-        _numbered(got.get(k, [""] * len(got["n"]))) for k in ("cx_block", "cx_fixed", "cx_period")
-    )
-    p, shape = len(names), (len(levels) or 1, len(blocks), len(periods) or 1)
-    n, first, second, taken = np.zeros(shape), np.zeros((*shape, p)), *np.zeros((2, *shape, p, p))
-    n[g, b, t] = got["n"]
+    p, count = len(names), len(got["n"])
+    first, second, taken = np.zeros((count, p)), *np.zeros((2, count, p, p))
     for i in range(p):
-        first[g, b, t, i] = got[f"a{i}"]
+        first[:, i] = got[f"a{i}"]
         for j in range(i, p):
-            second[g, b, t, i, j] = second[g, b, t, j, i] = np.asarray(got[f"b{i}_{j}"], dtype=float)
-            more = got.get(f"t{i}_{j}", got[f"b{i}_{j}"])
-            taken[g, b, t, i, j] = taken[g, b, t, j, i] = np.asarray(more, dtype=float)
-    return Sums(
-        tuple(blocks), tuple(periods), n, first, second, taken, shift, scale,
-        asked=int(table.count().to_pyarrow().as_py()), clusters=cluster_count(study, complete), within=round(sum(got["cx_cells"])),
+            second[:, i, j] = second[:, j, i] = got[f"b{i}_{j}"]
+            taken[:, i, j] = taken[:, j, i] = got.get(f"t{i}_{j}", got[f"b{i}_{j}"])
+    return _assembled(
+        [got.get(key, [""] * count) for key in ("cx_fixed", "cx_block", "cx_period")],
+        np.array(got["n"], dtype=float), first, second, taken, shift, scale,
+        int(table.count().to_pyarrow().as_py()), cluster_count(study, complete), round(sum(got["cx_cells"])),
     )  # fmt: skip
+
+
+def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str | None) -> Sums:
+    """The same sums of rows that an embedded engine lets pass by: one product of matrices for each cell of a piece."""
+    slim = narrowed(study, table, [*names, *([fixed] if fixed else [])])
+    shift, scale = shift_and_scale(slim.filter(*(slim[c].notnull() for c in [*names, *([fixed] if fixed else [])])), names)
+    keys = [*([fixed] if fixed else []), *(["period"] if months_count(study, table) else [])]
+    stream = Stream(study, slim, cluster_of(study, slim), names, keys)
+    found: dict[tuple[int, ...], Array] = {}
+    for piece in stream.pieces(shift):
+        for cell, part in piece.parts():
+            rows = piece.columns[:, part]
+            found[cell] = rows @ rows.T + found.get(cell, 0.0)
+    products = np.array(list(found.values())).reshape(-1, len(names) + 1, len(names) + 1)
+    labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}
+    first, second = products[:, :-1, -1] / scale, products[:, :-1, :-1] / np.outer(scale, scale)
+    return _assembled(
+        [labels.get(key, [""] * len(found)) for key in (fixed, "cx_block", "period")],
+        products[:, -1, -1], first, second, second, shift, scale, stream.asked, stream.clusters, 0,
+    )  # fmt: skip
+
+
+def _assembled(
+    labels: list[list[str]], n: Array, first: Array, second: Array, taken: Array,
+    shift: Array, scale: Array, asked: int, clusters: int, within: int,
+) -> Sums:  # fmt: skip
+    """Sums of cells (C, …) by the level, block and period of each."""
+    (levels, g), (blocks, b), (periods, t) = map(_numbered, labels)
+    shape = (len(levels) or 1, len(blocks), len(periods) or 1)
+    placed = [np.zeros((*shape, *values.shape[1:])) for values in (n, first, second, taken)]
+    for values, of_cell in zip(placed, (n, first, second, taken), strict=True):
+        values[g, b, t] = of_cell
+    return Sums(tuple(blocks), tuple(periods), *placed, shift, scale, asked, clusters, within)
 
 
 def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]:
@@ -134,6 +164,7 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
 
 def _standards(values: Array) -> tuple[float, float, bool]:
     """What a column (n,) is shifted and divided by, and whether it varies."""
+    values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0, False
     low, spread = float(values.min()), float(values.std())

@@ -63,6 +63,7 @@ SAME_QUESTION = {
     ("churn", "leavers"),
     ("survival", "hazards"),
     ("survival", "lives"),
+    ("lives", "stays"),
     ("hazards", "lives"),
     ("dimensions", "questionnaire"),
     ("dimensions", "score_model"),

@@ -75,7 +75,7 @@ class Study:
         self._many: dict[str, bool] = {}
         self._most_rows: int | None = None
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
-        self._fetched: dict[Any, pa.Table] = {}
+        self._fetched: dict[Any, pa.Table] = {}  # by the operation of their expression
         for role in ROLES:
             setattr(self, role, self._role(role))
 
@@ -177,7 +177,7 @@ class Study:
         return any(table.op() is unit.op() for unit in self._units.values())
 
     def fetched(self, table: ir.Table) -> pa.Table | None:
-        """The rows of a table that are in memory already: those that many questions of a small study share."""
+        """The rows of a table that are in memory already, as those that many questions of a small study share."""
         return self._fetched.get(table.op())
 
     def many_clusters(self, column: str) -> bool:
@@ -251,9 +251,8 @@ class Study:
         elif kind == "panel":
             rows = self._panel(wanted).to_pyarrow()
         elif "panel" in self._sources:
-            rows = matched(
-                self._own_answers(wanted).to_pyarrow(), self._fetched[self._of_kind("panel", self.periods).op()]
-            )
+            panel = self._of_kind("panel", self.periods)
+            rows = matched(self._own_answers(wanted).to_pyarrow(), self._fetched[panel.op()])
         else:
             rows = self._answers(wanted).order_by(list(KEYS)).to_pyarrow()
         made = ibis.memtable(rows)

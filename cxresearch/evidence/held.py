@@ -39,6 +39,14 @@ class Held:
             self._numbers[name] = pc.cast(self._rows[name], pa.float64()).to_numpy()
         return self._numbers[name]
 
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as it was fetched."""
+        return self._rows[name]
+
+    def there(self, name: str) -> NDArray[np.bool_]:
+        """Which rows have a value of a column of any kind."""
+        return np.asarray(pc.is_valid(self._rows[name]))
+
     def known(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Which rows have all of some columns as numbers."""
         keep = np.ones(self.n, dtype=bool)

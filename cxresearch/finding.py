@@ -121,7 +121,8 @@ class Finding:
         unknown = sorted(set(wanted) - set(COLUMNS))
         if unknown:
             raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
-        records = [{str(k): (None if pd.isna(v) else v) for k, v in r.items()} for r in self.table.to_dict("records")]
+        columns = [self.table[name].array.to_numpy(dtype=object, na_value=None).tolist() for name in COLUMNS]
+        records = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
         for name, value in wanted.items():
             allowed = {value} if isinstance(value, str) else set(value)
             records = [record for record in records if record[name] in allowed]

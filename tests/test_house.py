@@ -66,6 +66,7 @@ SAME_QUESTION = {
     ("churn", "leavers"),
     ("survival", "hazards"),
     ("survival", "lives"),
+    ("lives", "stays"),
     ("hazards", "lives"),
     ("dimensions", "questionnaire"),
     ("dimensions", "score_model"),

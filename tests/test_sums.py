@@ -10,12 +10,14 @@ import pytest
 from small_study import study_of
 from witnesses import table
 
+from cxresearch.data import study as studies
 from cxresearch.data.engine import Engine
 from cxresearch.evidence import held as room
 from cxresearch.evidence import streams
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.rows import rows
 from cxresearch.evidence.shares import correlations
+from cxresearch.evidence.survival import survive
 
 COLUMNS = ["retainability", "wait_s", "bill_errors"]
 WAYS: list[dict[str, Any]] = [
@@ -96,3 +98,68 @@ def test_many_customers_are_hashed_alike(tmp_path: Path, monkeypatch: pytest.Mon
     there = moments(study, study.rows(["revenue", "margin"]), ["revenue", "margin"])
     assert here.blocks > 200
     assert here.parts.labels == there.parts.labels
+
+
+def test_answers_meet_their_panel_rows_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are matched to the panel row of their customer and month in memory as by a join of the engine."""
+    panel = frame()
+    surveys = panel[["customer_id", "period"]].iloc[::-2].assign(recommend=lambda t: np.arange(len(t)) % 11.0)
+    surveys.iloc[0, 0] = "nobody"
+    columns = ["customer_id", "period", "recommend", "wait_s", "value_segment"]
+    for segment, only in (("all", None), ("high", None), ("all", ("2026-10",))):
+        here = study_of(tmp_path, panel=panel, surveys=surveys, segment=segment).rows(
+            ["recommend", "wait_s"], only=only
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(studies, "MOST_ROWS", -1)
+            study = study_of(tmp_path, panel=panel, surveys=surveys, segment=segment)
+            there = study.rows(["recommend", "wait_s"], only=only)
+        assert set(here.columns) == set(there.columns)
+        found, expected = (table.select(columns).to_pyarrow().to_pylist() for table in (here, there))
+        assert found == expected
+        assert len(found) > 20
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"by": "value_segment"},
+        {"by": "value_segment", "given": ["prepaid"], "origin": "window"},
+        {"by": "value_segment", "landmark": 9},
+        {"by": "churn_type"},
+        {"by": "prepaid", "origin": "window", "landmark": 2},
+        {"among": ["bill_errors"], "given": ["list_price"], "by": "value_segment"},
+    ],
+    ids=str,
+)
+def test_stays_are_alike(asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Customers stay as long in memory as in the engine: months are missing, some come back, clocks go wrong."""
+    dice, rows_ = np.random.default_rng(5), []
+    for i in range(400):
+        start = int(dice.integers(0, 30))
+        for m in range(int(dice.integers(1, 11))):
+            if dice.random() < 0.05:
+                continue
+            left = float(dice.random() < 0.06)
+            segment = None if dice.random() < 0.05 else ["mass", "mid", "high"][i % 3]
+            tenure = None if dice.random() < 0.02 else start + m + 3 * (i % 97 == 0) * m
+            row = (f"c{i:03d}", f"2026-{m + 1:02d}", left, tenure, segment, i % 2, i % 4, 20 + i % 7, f"s{i % 30:02d}")
+            rows_.append((*row, ["voluntary", "involuntary", None][i % 3] if left else None))
+            if left and dice.random() < 0.7:
+                break
+    import pandas as pd
+
+    names = ["customer_id", "period", "churned", "tenure_m", "value_segment", "prepaid", "bill_errors", "list_price"]
+    panel = pd.DataFrame(rows_, columns=[*names, "site_id", "churn_type"])
+    study = study_of(tmp_path, panel=panel, levels=("customer", "site"))
+    here = survive(study, **asked)
+    monkeypatch.setattr(room, "MOST_ROWS", -1)
+    there = survive(study, **asked)
+    assert here.estimable
+    assert (here.answer, here.sample) == (there.answer, there.sample)
+    for one, other in zip(here.rows(), there.rows(), strict=True):
+        numbers = {name for name, value in one.items() if isinstance(value, float)}
+        assert {k: v for k, v in one.items() if k not in numbers} == {
+            k: v for k, v in other.items() if k not in numbers
+        }
+        assert [one[k] for k in numbers] == pytest.approx([other[k] for k in numbers], rel=1e-9)

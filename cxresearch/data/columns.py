@@ -28,7 +28,8 @@ class Source:
     """One own table seen through the mapping: an expression for each term that it can give.
 
     `composites` names the items behind each score that is a mean of several answers; `outside` are the columns
-    with values that their terms do not allow.
+    with values that their terms do not allow. `own` are texts and times as they lie there,
+    before codes and empty ones are taken for gaps.
     """
 
     name: str
@@ -39,18 +40,34 @@ class Source:
     stated_period: bool = False
     identified: bool = True
     outside: tuple[Outside, ...] = ()
+    own: MappingType[str, ir.Value] = field(default_factory=dict)
 
-    def select(self, columns: list[str]) -> ir.Table:
-        """The table with exactly these terms as columns."""
-        return self.table.select(**{name: self.values[name] for name in columns})
+    def select(self, columns: list[str], *, only: Sequence[str] | None = None) -> ir.Table:
+        """The table with exactly these terms as columns; with `only` the rows of these periods."""
+        table = self._near(only) if only is not None else self.table
+        table = table.select(**{name: self.values[name] for name in columns})
+        return table if only is None else table.filter(table.period.isin(list(only)))
 
-    def answered(self, columns: Sequence[str] | None = None) -> ir.Table:
+    def answered(self, columns: Sequence[str] | None = None, *, only: Sequence[str] | None = None) -> ir.Table:
         """Of a table of surveys: the relationship surveys that were answered, with all terms or those that are named."""
         needed = [c for c in ("answered_at", "kind") if c in self.values]
-        table = self.select(list(self.values if columns is None else dict.fromkeys([*columns, *needed])))
+        wanted = list(self.values if columns is None else dict.fromkeys([*columns, *needed]))
+        table = self._near(only, answered=True).select(**{name: self.values[name] for name in wanted})
+        if only is not None:
+            table = table.filter(table.period.isin(list(only)))
         if "answered_at" in table.columns:
             table = table.filter(table.answered_at.notnull())
         return table.filter(table.kind == "relationship") if "kind" in table.columns else table
+
+    def _near(self, only: Sequence[str] | None, *, answered: bool = False) -> ir.Table:
+        """The own rows without many that will be left out: what is asked of a column as it lies is asked before others are read."""
+        if not self.identified:  # its customers are its row numbers
+            return self.table
+        own = self.own
+        asked = [own["period"].isin(list(only))] if only is not None and "period" in own else []
+        asked += [own["kind"] == "relationship"] if answered and "kind" in own else []
+        asked += [own["answered_at"].notnull()] if answered and "answered_at" in own else []
+        return self.table.filter(*asked) if asked else self.table
 
 
 def own_columns(table: Table, kinds: tuple[str, ...]) -> set[str]:
@@ -73,6 +90,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
     values: dict[str, ir.Value] = {}
     composites: dict[str, tuple[str, ...]] = {}
     numbers: dict[str, Column] = {}
+    plain: dict[str, ir.Value] = {}
     for name, given in columns.items():
         term = terms[name]
         column = replace(given, missing=(*given.missing, *(table.missing if term.kind not in UNCODED_KINDS else ())))
@@ -81,7 +99,9 @@ def source_of(table: Table, raw: ir.Table) -> Source:
             own = zip(composites[name], column.mean_of, strict=True)
             numbers |= {item: replace(column, column=answer, mean_of=()) for item, answer in own}
         elif term.kind in TEXT_KINDS:
-            values[name] = _text(raw, column, table.file)
+            values[name], own = _text(raw, column, table.file), _own(raw, column, table.file)
+            if own.type().is_string() or name == "answered_at":
+                plain[name] = own
         elif column.positive is not None:
             values[name] = _flag(raw, column, table.file)
         else:
@@ -118,6 +138,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
         stated_period=table.period is not None,
         identified=identified,
         outside=outside(table.file, raw, [own for name, own in ranged.items() if name not in fine]),
+        own=plain,
     )
 
 

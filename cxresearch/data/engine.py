@@ -72,7 +72,9 @@ class Engine:
     def drop(self, table: ir.Table) -> None:
         """A kept table goes."""
         name = table.get_name()
-        self.connection.raw_sql(f"DROP TABLE {name}")  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
+        self.connection.raw_sql(
+            f"DROP TABLE {name}"
+        )  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
 
     def stream(self, expression: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of an expression in pieces of so many; a join holds its right side and lets the left pass by.

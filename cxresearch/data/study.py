@@ -6,15 +6,18 @@ import copy
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.matching import MOST_ROWS, matched
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.errors import UsageError
 from cxresearch.finding import Caveat
@@ -77,6 +80,7 @@ class Study:
         self._many: dict[str, bool] = {}
         self._most_rows: int | None = None
         self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
+        self._fetched: dict[Any, pa.Table] = {}  # by the operation of their expression
         for role in ROLES:
             setattr(self, role, self._role(role))
 
@@ -206,6 +210,10 @@ class Study:
         """Whether a table is one that many questions share: panel rows, or answers with their panel rows."""
         return any(table.op() is unit.op() for unit in self._units.values())
 
+    def fetched(self, table: ir.Table) -> pa.Table | None:
+        """The rows of a table that are in memory already, as those that many questions of a small study share."""
+        return self._fetched.get(table.op())
+
     def many_clusters(self, column: str) -> bool:
         """Whether there are so many clusters of a column that blocks of them serve as well as each by itself."""
         if column not in self._many:
@@ -249,24 +257,45 @@ class Study:
         return table
 
     def _unit(self, columns: Sequence[str], wanted: tuple[str, ...]) -> ir.Table:
-        """Panel rows, looked at where they lie, or answers joined to their panel rows, kept in memory."""
-        kind = self._event_table(columns) or ("answers" if self.on_survey(columns) else "panel")
+        """Panel rows, answers joined to their panel rows, or events; made once, and of a small study held in memory."""
+        return self._of_kind(self._event_table(columns) or ("answers" if self.on_survey(columns) else "panel"), wanted)
+
+    def _of_kind(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
         if (kind, wanted) not in self._units:
-            if kind == "panel":
-                made = self._engine.view(self._panel(wanted))
-            else:
-                # a join comes in any order; a fixed one makes every printed digit the same in each run
-                found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
-                made = self._engine.keep(
-                    found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns])
-                )
-            self._units[kind, wanted] = made
+            small = kind not in EVENT_KEYS and self.most_rows <= MOST_ROWS
+            self._units[kind, wanted] = self._in_memory(kind, wanted) if small else self._where_it_lies(kind, wanted)
         return self._units[kind, wanted]
+
+    def _where_it_lies(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
+        """Panel rows, looked at where they lie, or what is joined to them, kept by the engine."""
+        if kind == "panel":
+            return self._engine.view(self._panel(wanted))
+        # a join comes in any order; a fixed one makes every printed digit the same in each run
+        found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
+        return self._engine.keep(found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns]))
+
+    def _in_memory(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
+        """The same of a small study, its rows fetched once; those outside the window are only looked at."""
+        if not set(wanted) <= set(self.periods):  # for a lag: few columns are asked for
+            found = self._panel(wanted) if kind == "panel" else self._answers(wanted)
+            return self._engine.view(found)
+        if wanted != self.periods:
+            whole = self._fetched[self._of_kind(kind, self.periods).op()]
+            rows = whole.filter(pc.is_in(whole["period"], pa.array(wanted)))
+        elif kind == "panel":
+            rows = self._panel(wanted).to_pyarrow()
+        elif "panel" in self._sources:
+            panel = self._of_kind("panel", self.periods)
+            rows = matched(self._own_answers(wanted).to_pyarrow(), self._fetched[panel.op()])
+        else:
+            rows = self._answers(wanted).order_by(list(KEYS)).to_pyarrow()
+        made = ibis.memtable(rows)
+        self._fetched[made.op()] = rows
+        return made
 
     def _panel(self, wanted: tuple[str, ...]) -> ir.Table:
         source = self._sources["panel"]
-        table = source.select(list(source.values))
-        table = table.filter(table.period.isin(list(wanted)))
+        table = source.select(list(source.values), only=wanted)
         if "churned" in table.columns and not source.stated_period:
             # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left
@@ -275,15 +304,17 @@ class Study:
         return self._of_segment(table)
 
     def _answers(self, wanted: tuple[str, ...]) -> ir.Table:
+        if "panel" not in self._sources:
+            return self._of_segment(self._own_answers(wanted))
+        return self._engine.keep(self._own_answers(wanted)).inner_join(self._panel(wanted), list(KEYS))
+
+    def _own_answers(self, wanted: tuple[str, ...]) -> ir.Table:
+        """The answers without what the panel says too."""
         survey, panel = self._sources.get("surveys"), self._sources.get("panel")
         if survey is None:
             raise UsageError(f"{self.name}: no table surveys; a term of the survey cannot be asked")
-        table = survey.answered()
-        table = self._engine.keep(table.filter(table.period.isin(list(wanted))))
-        if panel is None:
-            return self._of_segment(table)
-        own = [c for c in table.columns if c in KEYS or c not in panel.values]
-        return table.select(own).inner_join(self._panel(wanted), list(KEYS))
+        table = survey.answered(only=wanted)
+        return table.select([c for c in table.columns if panel is None or c in KEYS or c not in panel.values])
 
     def _event_table(self, columns: Sequence[str]) -> str | None:
         """The table of single events that a question about these columns is asked of, if of any."""

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import MOST_ROWS
 from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Codes = tuple[list[str], NDArray[np.intp]]
-MOST_ROWS = 600_000  # of the largest table of a study: beyond it nothing is held
 MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
 _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 
@@ -38,6 +38,14 @@ class Held:
         if name not in self._numbers:
             self._numbers[name] = pc.cast(self._rows[name], pa.float64()).to_numpy()
         return self._numbers[name]
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as it was fetched."""
+        return self._rows[name]
+
+    def there(self, name: str) -> NDArray[np.bool_]:
+        """Which rows have a value of a column of any kind."""
+        return np.asarray(pc.is_valid(self._rows[name]))
 
     def known(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Which rows have all of some columns as numbers."""
@@ -99,9 +107,12 @@ def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
     ids = ["customer_id", "period", study.cluster(table.columns)]
     before = kept[key]._rows.column_names if key in kept else []
     wanted = table.columns if study.is_unit(table) else dict.fromkeys([*before, *ids, *columns])
+    fetched = study.fetched(table)
     while len(kept) >= MOST_TABLES:
         kept.pop(next(iter(kept)))
-    kept[key] = Held(study, table.select(*(c for c in wanted if c in table.columns)).to_pyarrow())
+    if fetched is None:
+        fetched = table.select(*(c for c in wanted if c in table.columns)).to_pyarrow()
+    kept[key] = Held(study, fetched)
     return kept[key]
 
 

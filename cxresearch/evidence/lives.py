@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
+from cxresearch.evidence.held import hold
+from cxresearch.evidence.stays import stayed
 from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
 
@@ -41,9 +43,11 @@ class Lives:
 def one_row_each(study: Study) -> bool:
     """Whether the table states one period: then it says of that one who left, and has one row a customer."""
     table = study.rows(["churned"])
-    return bool(
-        table.filter((table.period == study.months[-1]) & table.churned.notnull()).limit(1).to_pyarrow().num_rows
-    )
+    last = study.months[-1]
+    if (held := hold(study, table, ["churned"])) is not None:
+        names, index = held.period
+        return last in names and bool((held.known(["churned"]) & (index == names.index(last))).any())
+    return bool(table.filter((table.period == last) & table.churned.notnull()).limit(1).to_pyarrow().num_rows)
 
 
 @contextmanager
@@ -61,6 +65,8 @@ def followed(
     known = list(dict.fromkeys(known))
     if one_row_each(study):
         yield _stated(study, known, landmark, cause)
+    elif (held := _held(study, known, origin, landmark, cause)) is not None:
+        yield held
     else:
         with study._engine.held() as keep:
             yield _monthly(study, known, origin, landmark, cause, keep)
@@ -80,6 +86,34 @@ def _stated(study: Study, known: Sequence[str], landmark: float | None, cause: s
     )
     told = _told(study, list(_first(counts).values()), "a known tenure and whether they left")
     return Lives(made, landmark or 0.0, True, told)
+
+
+def _held(study: Study, known: Sequence[str], origin: str, landmark: float | None, cause: str | None) -> Lives | None:
+    """The stays of a study that is held in memory; None where it is too large, or where rows are of nobody."""
+    clock = "tenure_m" if origin == ACTIVATION else ""
+    columns = ["churned", *filter(None, (clock, cause))]
+    panel = hold(study, study.rows(columns), columns)
+    source = hold(study, study.rows(known), known) if known else panel
+    if panel is None or source is None or not (panel.there("customer_id").all() and source.there("customer_id").all()):
+        return None
+    start = landmark or EVER
+    found = stayed(study, panel, source, known, clock, cause, drift=DRIFT, after=start, landmark=landmark)
+    table, cluster = found.table, study.cluster()
+    if cluster not in table.column_names:
+        table = table.append_column(cluster, table["cluster"])
+    people = len(table["customer_id"].unique())
+    counts = [found.customers, found.clocked, found.anchored, people]
+    told = _told_of_months(study, counts, found.back, table.num_rows - people)
+    return Lives(ibis.memtable(table), landmark or 0.0, False, told)
+
+
+def _told_of_months(study: Study, counts: Sequence[int], back: int, gaps: int) -> str:
+    told = _told(study, counts, "a tenure that grows with the months")
+    if back:
+        told += f" {sampling.told(study, back).capitalize()} came back after leaving: only their first stay counts."
+    if gaps:
+        told += f" {sampling.told(study, gaps).capitalize()} times months are missing: nobody is at risk in them."
+    return told
 
 
 def _monthly(
@@ -126,13 +160,7 @@ def _monthly(
     some = _first(ends.aggregate(n=ends.count(), back=(ends["last"] > ends.gone).sum()))
     more = _first(made.aggregate(people=made.customer_id.nunique(), n=made.count()))
     counts = [some["n"], *(_first(t.aggregate(n=t.count()))["n"] for t in (clocks, anchors)), more["people"]]
-    told = _told(study, counts, "a tenure that grows with the months")
-    if some["back"]:
-        told += (
-            f" {sampling.told(study, some['back']).capitalize()} came back after leaving: only their first stay counts."
-        )
-    if gaps := more["n"] - more["people"]:
-        told += f" {sampling.told(study, gaps).capitalize()} times months are missing: nobody is at risk in them."
+    told = _told_of_months(study, counts, some["back"], more["n"] - more["people"])
     return Lives(made, landmark or 0.0, False, told)
 
 

@@ -22,7 +22,8 @@ from cxresearch.data.study import Study
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 import os
-ROWS = int(os.environ.get("ROWS","122880"))  # of a piece: what an engine reads at a time, and little memory
+
+ROWS = int(os.environ.get("ROWS", "122880"))  # of a piece: what an engine reads at a time, and little memory
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 
 
@@ -64,7 +65,9 @@ class Stream:
     After a pass `levels` names the levels of each key (the first is the block), `asked` and `clusters` are counts.
     """
 
-    def __init__(self, study: Study, table: ir.Table, cluster: ir.Value, names: Sequence[str], keys: Sequence[str]) -> None:
+    def __init__(
+        self, study: Study, table: ir.Table, cluster: ir.Value, names: Sequence[str], keys: Sequence[str]
+    ) -> None:
         self._engine, self._clusters = study._engine, _clusters(study, table, cluster)
         listed = self._clusters.kept.drop("cx_block")
         own = {f"c{i}": table[name].cast("float64") for i, name in enumerate(names)}

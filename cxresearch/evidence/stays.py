@@ -1,0 +1,138 @@
+"""Stays: the months of each customer without a gap, made from monthly rows that are held in memory.
+
+The same stays as `lives` asks of the engine where a table is too large to be fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from cxresearch.data.study import Study
+from cxresearch.evidence.held import Codes, Held
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+NEVER = -1  # month of what is not known of a customer
+
+
+@dataclass(frozen=True)
+class Stays:
+    """Stays as a table with customer, known terms, `entry`, `exit`, `left`, `cause`, `cluster`; and what was counted.
+
+    `customers` were seen, `clocked` of them have a clock, `anchored` of these the known terms in time; `back` came back
+    after leaving.
+    """
+
+    table: pa.Table
+    customers: int
+    clocked: int
+    anchored: int
+    back: int
+
+
+def stayed(
+    study: Study, panel: Held, source: Held, known: Sequence[str], clock: str, cause: str | None,
+    *, drift: float, after: float, landmark: float | None,
+) -> Stays:  # fmt: skip
+    """The stays of the rows of `panel`; `source` has the rows that say what was known, the same rows or those of answers.
+
+    `clock` is the column of tenure, or nothing: then months count from the first that was seen. A tenure that differs
+    by more than `drift` from the months that passed gives no clock. Risk counts `after` a month on the clock.
+    """
+    names, own = panel.text("customer_id")
+    month, churned = _months(study, panel), panel.number("churned")
+    there = panel.known([clock] if clock else [])
+    customers = int((np.bincount(own[there], minlength=len(names)) > 0).sum())
+    gone = _least(own[there & (churned == 1)], month[there & (churned == 1)], len(names), study.window)
+    back = int((_most(own[there], month[there], len(names)) > gone).sum())
+    life = there & (month <= gone[own])
+    since = (np.floor(panel.number(clock)) if clock else np.zeros(panel.n)) - month
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    np.minimum.at(low, own[life], since[life])
+    np.maximum.at(high, own[life], since[life])
+    with np.errstate(invalid="ignore"):
+        clocked = np.isfinite(low) & ((high - low <= drift) if clock else True)
+    shift = np.where(clocked, low if clock else -_least(own[life], month[life], len(names), 0), 0.0)
+
+    row = _anchors(study, source, names, known, clock, clocked, shift, landmark)
+    anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
+    here = np.flatnonzero(life & clocked[own] & np.isfinite(churned) & (month >= anchor[own]))
+    here = here[month[here] + shift[own[here]] >= after]
+    here = here[np.lexsort((month[here], own[here]))]
+    new = np.r_[True, (np.diff(own[here]) != 0) | (np.diff(month[here]) != 1)][: len(here)]
+    begin = np.flatnonzero(new)
+    end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[here[begin]]
+    taken = pa.array(row[who])
+    made = {name: source.column(name).take(taken) for name in known if name != "customer_id"}
+    made |= {
+        "customer_id": pa.array([names[i] for i in who], pa.string()),
+        "entry": pa.array(month[here[begin]] + shift[who]),
+        "exit": pa.array(month[here[end]] + shift[who] + 1),
+        "left": pa.array(np.maximum.reduceat(churned[here], begin) if len(begin) else np.zeros(0)),
+        "cause": _last(panel.text(cause), here, begin) if cause else pa.nulls(len(begin), pa.string()),
+        "cluster": _first(panel.cluster, here, begin),
+    }
+    return Stays(pa.table(made), customers, int(clocked.sum()), int((row != NEVER).sum()), back)
+
+
+def _anchors(
+    study: Study, source: Held, names: list[str], known: Sequence[str], clock: str, clocked: NDArray[np.bool_], shift: Array,
+    landmark: float | None,
+) -> Index:  # fmt: skip
+    """For each customer the row of the first month in which all known terms are, with a landmark of the last up to it."""
+    there, of = source.text("customer_id")
+    place = {name: i for i, name in enumerate(names)}
+    own = np.array([place.get(name, NEVER) for name in there], dtype=np.intp)[of]
+    whole = (own != NEVER) & np.logical_and.reduce(
+        [source.there(name) for name in known] or [source.known([clock] if clock else [])]
+    )
+    rows = np.flatnonzero(whole)
+    rows = rows[clocked[own[rows]]]
+    month = _months(study, source)
+    if landmark is not None:
+        rows = rows[month[rows] + shift[own[rows]] <= landmark]
+    rows = rows[np.argsort(month[rows] if landmark is not None else -month[rows], kind="stable")]
+    found = np.full(len(names), NEVER, dtype=np.intp)
+    found[own[rows]] = rows  # of several rows of a customer the last one stands
+    return found
+
+
+def _months(study: Study, table: Held) -> Index:
+    """The month of each row, 0 the first of the window."""
+    names, index = table.period
+    return np.array([study.periods.index(name) for name in names], dtype=np.intp)[index]
+
+
+def _least(own: Index, values: Index, count: int, otherwise: int) -> Index:
+    found = np.full(count, np.iinfo(np.intp).max)
+    np.minimum.at(found, own, values)
+    return np.where(found == np.iinfo(np.intp).max, otherwise, found)
+
+
+def _most(own: Index, values: Index, count: int) -> Index:
+    found = np.full(count, NEVER)
+    np.maximum.at(found, own, values)
+    return found
+
+
+def _first(codes: Codes, rows: Index, begin: Index) -> pa.Array:
+    """The first label in order among the rows of each stay."""
+    return _label(codes, rows, begin, np.minimum)
+
+
+def _last(codes: Codes, rows: Index, begin: Index) -> pa.Array:
+    """The last label in order among the rows of each stay; null where none has one."""
+    return _label(codes, rows, begin, np.maximum)
+
+
+def _label(codes: Codes, rows: Index, begin: Index, of: np.ufunc) -> pa.Array:
+    names = sorted(codes[0])
+    place = {name: i for i, name in enumerate(names)}
+    rank = np.array([*(place[name] for name in codes[0]), NEVER], dtype=np.intp)
+    found = of.reduceat(rank[codes[1][rows]], begin) if len(begin) else np.zeros(0, dtype=np.intp)
+    return pa.array([None if i == NEVER else names[i] for i in found], pa.string())

@@ -174,12 +174,12 @@ def _flag(raw: ir.Table, column: Column, file: str) -> ir.Value:
 def _ranged(raw: ir.Table, column: Column, term: Term, file: str) -> Ranged:
     """The value as a number on its own scale, with the range that it can have."""
     low, high = column.scale or ((0.0, 1.0) if term.kind == "flag" else (term.low, term.high))
-    plain, clean = _number(raw, column, file)
-    return Ranged(column.column or str(column.sql), column.term, plain, clean, low, high)
+    own, plain, clean = _number(raw, column, file)
+    return Ranged(column.column or str(column.sql), column.term, own, plain, clean, low, high)
 
 
-def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value]:
-    """The value as a number, and the same with NaN and infinity as null; text that is none is refused with an example."""
+def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """The value as it is stored, as a number, and that with NaN and infinity as null; text that is none is refused."""
     value, name = _own(raw, column, file), column.column or column.sql
     if value.type().is_string():
         value = without(value, ["", *map(str, column.missing)])
@@ -197,8 +197,11 @@ def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Valu
         raise UsageError(f"{file}: column {name!r} for {column.term} is of type {value.type()}; it must be a number")
     codes = [code for code in map(_as_number, column.missing) if code is not None]
     floating, plain = value.type().is_floating(), value.cast("float64")
-    clean = ibis.ifelse(plain.isnan() | plain.isinf(), ibis.null("float64"), plain) if floating else plain
-    return without(plain, codes), without(clean, codes)
+    # the difference is zero for finite numbers alone; asked for NaN itself, DuckDB believes Parquet's statistics, which
+    # do not tell of it (github.com/duckdb/duckdb/issues/25521)
+    clean = ibis.ifelse(plain - plain == 0, plain, ibis.null("float64")) if floating else plain
+    own = value if value.type().is_numeric() and not codes else without(plain, codes)
+    return own, without(plain, codes), without(clean, codes)
 
 
 def _as_number(code: object) -> float | None:

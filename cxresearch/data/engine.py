@@ -39,7 +39,7 @@ class Engine:
         """One table of a study; raises UsageError naming file and column where they do not fit."""
         text = text_columns(table) | ({table.join.on} if table.join is not None else set())
         raw = self._read(mapping.folder / table.file, table, text)
-        if raw.limit(1).to_pyarrow().num_rows == 0:
+        if raw.count().to_pyarrow().as_py() == 0:
             raise NoData(f"{table.file}: holds no rows")
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)
@@ -67,7 +67,9 @@ class Engine:
     def drop(self, table: ir.Table) -> None:
         """A kept table goes."""
         name = table.get_name()
-        self.connection.raw_sql(f"DROP TABLE {name}")  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
+        self.connection.raw_sql(
+            f"DROP TABLE {name}"
+        )  # Ibis' drop_table writes no name, DuckDB 2.0 fails on a quoted one
 
     def stream(self, expression: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of an expression in pieces of so many; a join holds its right side and lets the left pass by.

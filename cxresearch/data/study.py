@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALL = "all"
-MANY_CLUSTERS = 400
+MANY_CLUSTERS, FIRST_ROWS = 400, 50_000
 
 
 class Study:
@@ -182,8 +182,11 @@ class Study:
         if column not in self._many:
             sources = [s for s in (self._sources.get("panel"), self._sources.get("surveys")) if s is not None]
             source = next(s for s in sources if column in s.values)
-            distinct = source.select([column])[column].nunique()
-            self._many[column] = int(distinct.to_pyarrow().as_py()) > MANY_CLUSTERS
+            values = source.select([column])
+            first = values.limit(FIRST_ROWS)  # as a rule they show it, which spares a look at all
+            self._many[column] = any(
+                int(rows[column].nunique().to_pyarrow().as_py()) > MANY_CLUSTERS for rows in (first, values)
+            )
         return self._many[column]
 
     @property
@@ -237,7 +240,7 @@ class Study:
     def _panel(self, wanted: tuple[str, ...]) -> ir.Table:
         source = self._sources["panel"]
         table = source.select(list(source.values))
-        table = table.filter(table.period.isin(list(wanted)))
+        table = table.filter(_among(table.period, wanted))
         if "churned" in table.columns and not source.stated_period:
             # left by the next period: on rows of the report period that is not known yet;
             # a table of one stated period says of its own rows who left
@@ -322,3 +325,9 @@ class Study:
         if codes:
             found.append(Caveat("codes", " ".join(codes)))
         return tuple(found)
+
+
+def _among(period: ir.Value, wanted: Sequence[str]) -> ir.Value:
+    """Whether a period is one of those wanted: by the ends of a span, which an engine sees without a look at each."""
+    whole = tuple(wanted) == periods.span(wanted[-1], len(wanted)) if wanted else False
+    return period.between(wanted[0], wanted[-1]) if whole else period.isin(list(wanted))

@@ -111,7 +111,9 @@ def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequ
 def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str | None) -> Sums:
     """The same sums of rows that an embedded engine lets pass by: one product of matrices for each cell of a piece."""
     slim = narrowed(study, table, [*names, *([fixed] if fixed else [])])
-    shift, scale = shift_and_scale(slim.filter(*(slim[c].notnull() for c in [*names, *([fixed] if fixed else [])])), names)
+    shift, scale = shift_and_scale(
+        slim.filter(*(slim[c].notnull() for c in [*names, *([fixed] if fixed else [])])), names
+    )
     keys = [*([fixed] if fixed else []), *(["period"] if months_count(study, table) else [])]
     stream = Stream(study, slim, cluster_of(study, slim), names, keys)
     found: dict[tuple[int, ...], Array] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import ibis
 import ibis.expr.types as ir
 
+from cxresearch.data import periods
 from cxresearch.data.checks import Outside, Ranged, all_inside, outside
 from cxresearch.data.mapping import Column, Table
 from cxresearch.data.terms import EVENT_KEYS, Term, nearest, table_terms
@@ -46,7 +47,7 @@ class Source:
         """The table with exactly these terms as columns; with `only` the rows of these periods."""
         table = self._near(only) if only is not None else self.table
         table = table.select(**{name: self.values[name] for name in columns})
-        return table if only is None else table.filter(table.period.isin(list(only)))
+        return table if only is None else table.filter(_among(table.period, only))
 
     def answered(self, columns: Sequence[str] | None = None, *, only: Sequence[str] | None = None) -> ir.Table:
         """Of a table of surveys: the relationship surveys that were answered, with all terms or those that are named."""
@@ -54,7 +55,7 @@ class Source:
         wanted = list(self.values if columns is None else dict.fromkeys([*columns, *needed]))
         table = self._near(only, answered=True).select(**{name: self.values[name] for name in wanted})
         if only is not None:
-            table = table.filter(table.period.isin(list(only)))
+            table = table.filter(_among(table.period, only))
         if "answered_at" in table.columns:
             table = table.filter(table.answered_at.notnull())
         return table.filter(table.kind == "relationship") if "kind" in table.columns else table
@@ -64,10 +65,16 @@ class Source:
         if not self.identified:  # its customers are its row numbers
             return self.table
         own = self.own
-        asked = [own["period"].isin(list(only))] if only is not None and "period" in own else []
+        asked = [_among(own["period"], only)] if only is not None and "period" in own else []
         asked += [own["kind"] == "relationship"] if answered and "kind" in own else []
         asked += [own["answered_at"].notnull()] if answered and "answered_at" in own else []
         return self.table.filter(*asked) if asked else self.table
+
+
+def _among(period: ir.Value, wanted: Sequence[str]) -> ir.Value:
+    """Whether a period is one of those wanted: by the ends of a span, which an engine sees without a look at each."""
+    whole = tuple(wanted) == periods.span(wanted[-1], len(wanted)) if wanted else False
+    return period.between(wanted[0], wanted[-1]) if whole else period.isin(list(wanted))
 
 
 def own_columns(table: Table, kinds: tuple[str, ...]) -> set[str]:
@@ -195,12 +202,12 @@ def _flag(raw: ir.Table, column: Column, file: str) -> ir.Value:
 def _ranged(raw: ir.Table, column: Column, term: Term, file: str) -> Ranged:
     """The value as a number on its own scale, with the range that it can have."""
     low, high = column.scale or ((0.0, 1.0) if term.kind == "flag" else (term.low, term.high))
-    plain, clean = _number(raw, column, file)
-    return Ranged(column.column or str(column.sql), column.term, plain, clean, low, high)
+    own, plain, clean = _number(raw, column, file)
+    return Ranged(column.column or str(column.sql), column.term, own, plain, clean, low, high)
 
 
-def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value]:
-    """The value as a number, and the same with NaN and infinity as null; text that is none is refused with an example."""
+def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """The value as it is stored, as a number, and that with NaN and infinity as null; text that is none is refused."""
     value, name = _own(raw, column, file), column.column or column.sql
     if value.type().is_string():
         value = without(value, ["", *map(str, column.missing)])
@@ -218,8 +225,11 @@ def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Valu
         raise UsageError(f"{file}: column {name!r} for {column.term} is of type {value.type()}; it must be a number")
     codes = [code for code in map(_as_number, column.missing) if code is not None]
     floating, plain = value.type().is_floating(), value.cast("float64")
-    clean = ibis.ifelse(plain.isnan() | plain.isinf(), ibis.null("float64"), plain) if floating else plain
-    return without(plain, codes), without(clean, codes)
+    # the difference is zero for finite numbers alone; asked for NaN itself, DuckDB believes Parquet's statistics, which
+    # do not tell of it (github.com/duckdb/duckdb/issues/25521)
+    clean = ibis.ifelse(plain - plain == 0, plain, ibis.null("float64")) if floating else plain
+    own = value if value.type().is_numeric() and not codes else without(plain, codes)
+    return own, without(plain, codes), without(clean, codes)
 
 
 def _as_number(code: object) -> float | None:

@@ -44,7 +44,7 @@ class Engine:
         """One table of a study; raises UsageError naming file and column where they do not fit."""
         text = text_columns(table) | ({table.join.on} if table.join is not None else set())
         raw = self._read(mapping.folder / table.file, table, text)
-        if raw.limit(1).to_pyarrow().num_rows == 0:
+        if raw.count().to_pyarrow().as_py() == 0:
             raise NoData(f"{table.file}: holds no rows")
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ALL = "all"
-MANY_CLUSTERS = 400
+MANY_CLUSTERS, FIRST_ROWS = 400, 50_000
 
 
 class Study:
@@ -219,8 +219,11 @@ class Study:
         if column not in self._many:
             sources = [s for s in (self._sources.get("panel"), self._sources.get("surveys")) if s is not None]
             source = next(s for s in sources if column in s.values)
-            distinct = source.select([column])[column].nunique()
-            self._many[column] = int(distinct.to_pyarrow().as_py()) > MANY_CLUSTERS
+            values = source.select([column])
+            first = values.limit(FIRST_ROWS)  # as a rule they show it, which spares a look at all
+            self._many[column] = any(
+                int(rows[column].nunique().to_pyarrow().as_py()) > MANY_CLUSTERS for rows in (first, values)
+            )
         return self._many[column]
 
     @property

@@ -15,7 +15,6 @@ from cxresearch.evidence import churn_words, inference, pitfalls, sampling
 from cxresearch.evidence.enrichment import UNKNOWN_RATE, true_odds
 from cxresearch.evidence.forecast import leakage, refuse_afterwards
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.lab.penalised import penalised_interval
 from cxresearch.evidence.leavers import leavers_by_answer
 from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out, varies
 from cxresearch.evidence.passes import Passed, fit_in_passes
@@ -218,6 +217,8 @@ def _large_rows(
 
 def _penalised_row(study: Study, term: str, held: Sequence[str]) -> dict[str, Any]:
     """The odds ratio by Firth's likelihood, held terms fixed, labelled so that no verdict rests on it."""
+    from cxresearch.evidence.lab.penalised import penalised_interval  # what it needs is long to import, and few ask
+
     columns, step = ["churned", term, *held], study.term(term).step
     found = rows(study, study.rows(columns), columns)
     y, x = found.of("churned"), found.values[:, 1:]

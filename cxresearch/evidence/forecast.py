@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.special import expit
 
 from cxresearch.data.study import Study
@@ -28,6 +27,8 @@ Blocks = NDArray[np.intp]
 
 def placements(y: Array, score: Array) -> tuple[Array, Array]:
     """For each leaver the share of stayers below it, for each stayer the share of leavers above it; ties count half."""
+    from scipy import stats  # as long to import as all else
+
     events, others = score[y == 1], score[y == 0]
     ranks = stats.rankdata(score)
     below = (ranks[y == 1] - stats.rankdata(events)) / len(others)
@@ -149,6 +150,8 @@ def caught_interval(y: Array, told: Array, blocks: Blocks, other: Array | None =
 
 def tenths(told: Array) -> Blocks:
     """The tenth (1 to 10) of each row by its forecast; ties go by the order of rows."""
+    from scipy import stats  # as long to import as all else
+
     rank = stats.rankdata(told, method="ordinal") - 1
     return np.maximum(np.ceil(10 * rank / max(len(told) - 1, 1)), 1).astype(np.intp)
 

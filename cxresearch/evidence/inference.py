@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtr, stdtrit  # scipy.stats takes as long to import as all else
 
 from cxresearch.evidence.blocks import Blocks, one_way
 from cxresearch.measures import MEASURES, Measure
@@ -50,6 +50,16 @@ class Interval:
 NOTHING = Interval(None)
 
 
+def _quantile(level: float, df: float | None) -> float:
+    """How many errors an interval reaches to each side, by t, or by the normal curve where df is None."""
+    return float(ndtri(0.5 + level / 2) if df is None else stdtrit(df, 0.5 + level / 2))
+
+
+def _two_sided(errors: float, df: float | None) -> float:
+    """The chance of lying so many errors or more from zero, to either side."""
+    return 2 * float(ndtr(-errors) if df is None else stdtr(df, -errors))
+
+
 def _fisher(value: Array | float) -> Array:
     return np.arctanh(np.clip(value, -1 + 1e-15, 1 - 1e-15))
 
@@ -73,8 +83,8 @@ def jackknife(
     kept = Kept(float(full), parts, values) if blocks is not None else None
     df = parts.fewest - 1.0 if parts.effective >= FEW else max(parts.effective - 1.0, 1.0)
     error = parts.error(values)
-    half = float(stats.t.ppf(0.5 + level / 2, df))
-    p_value = 2 * float(stats.t.sf(abs(full) / error, df)) if error > 0 else None
+    half = _quantile(level, df)
+    p_value = _two_sided(abs(full) / error, df) if error > 0 else None
     scale = MEASURES[on] if on is not None else None
     if scale is None or not _inside(scale, full, values):
         return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
@@ -83,7 +93,7 @@ def jackknife(
     at_once = scale.scale == "logit"
     spread = parts.error(np.log(values / (1 - values)) if at_once else np.array([scale.forward(v) for v in values]))
     if scale.scale == "fisher_z" and spread > 0:
-        p_value = 2 * float(stats.t.sf(abs(middle) / spread, df))
+        p_value = _two_sided(abs(middle) / spread, df)
     low, high = scale.back(middle - half * spread), scale.back(middle + half * spread)
     return Interval(float(full), error, df, low, high, p_value, kept)
 
@@ -134,7 +144,7 @@ def pearson_interval(r: float, n: int, given: int = 0, level: float = LEVEL) -> 
     df = n - 2 - given
     if not math.isfinite(r) or df < 1:
         return NOTHING if not math.isfinite(r) else Interval(r)
-    p_value = 2 * float(stats.t.sf(abs(r) * math.sqrt(df / max(1 - r * r, 1e-300)), df))
+    p_value = _two_sided(abs(r) * math.sqrt(df / max(1 - r * r, 1e-300)), df)
     return z_interval(r, 1 / math.sqrt(n - 3 - given) if n - 3 - given > 0 else math.nan, p_value, level)
 
 
@@ -143,7 +153,7 @@ def spearman_interval(rho: float, n: int, given: int = 0, level: float = LEVEL) 
     df = n - 2 - given
     if not math.isfinite(rho) or df < 1:
         return NOTHING if not math.isfinite(rho) else Interval(rho)
-    p_value = 2 * float(stats.t.sf(abs(rho) * math.sqrt(df / max(1 - rho * rho, 1e-300)), df))
+    p_value = _two_sided(abs(rho) * math.sqrt(df / max(1 - rho * rho, 1e-300)), df)
     error = math.sqrt((1 + rho * rho / 2) / (n - 3 - given)) if n - 3 - given > 0 else math.nan
     return z_interval(rho, error, p_value, level)
 
@@ -152,7 +162,7 @@ def z_interval(r: float, error: float, p_value: float, level: float) -> Interval
     """The interval of a correlation from the standard error of its Fisher z."""
     if not math.isfinite(error):
         return Interval(r, p_value=p_value)
-    middle, quantile = float(_fisher(r)), stats.norm.ppf(0.5 + level / 2)
+    middle, quantile = float(_fisher(r)), _quantile(level, None)
     low, high = math.tanh(middle - quantile * error), math.tanh(middle + quantile * error)
     return Interval(r, error * (1 - r * r), None, float(low), float(high), p_value)
 
@@ -161,9 +171,8 @@ def wald(estimate: float, std_error: float, df: float | None, level: float = LEV
     """Interval of an estimate with a standard error: normal, or t where degrees of freedom are given."""
     if not (math.isfinite(estimate) and math.isfinite(std_error)):
         return NOTHING if not math.isfinite(estimate) else Interval(estimate)
-    spread = stats.norm if df is None else stats.t(df)
-    quantile = float(spread.ppf(0.5 + level / 2))
-    p_value = 2 * float(spread.sf(abs(estimate) / std_error)) if std_error > 0 else None
+    quantile = _quantile(level, df)
+    p_value = _two_sided(abs(estimate) / std_error, df) if std_error > 0 else None
     return Interval(estimate, std_error, df, estimate - quantile * std_error, estimate + quantile * std_error, p_value)
 
 
@@ -179,7 +188,7 @@ def share_interval(share: float, n: int, std_error: float | None, df: float | No
     plain = math.sqrt(share * (1 - share) / n)
     error = max(std_error, plain) if std_error is not None else plain
     effective = n * (plain / error) ** 2 if error > 0 else float(n)
-    quantile = float(stats.norm.ppf(0.5 + level / 2) if df is None else stats.t.ppf(0.5 + level / 2, df))
+    quantile = _quantile(level, df)
     middle = (share + quantile**2 / (2 * effective)) / (1 + quantile**2 / effective)
     half = (
         quantile

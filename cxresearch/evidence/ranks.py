@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from cxresearch.evidence import inference
 from cxresearch.evidence.blocks import Members
@@ -74,6 +73,8 @@ def kendall_interval(tau: float, columns: Array, given: int = 0) -> Interval:
     Fieller's standard error sqrt(.437/(n - 4)) of Fisher's z; p from the normal approximation with the variance
     corrected for ties, as R's cor.test(exact=FALSE), for a partial tau as R's ppcor. Source: Fieller, Hartley & Pearson (1957).
     """
+    from scipy import stats  # as long to import as all else
+
     n = len(columns) - given
     if not math.isfinite(tau) or n < 3:
         return inference.NOTHING if not math.isfinite(tau) else Interval(tau)

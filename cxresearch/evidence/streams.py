@@ -21,9 +21,8 @@ from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-import os
-
-ROWS = int(os.environ.get("ROWS", "122880"))  # of a piece: what an engine reads at a time, and little memory
+ROWS = 61_440  # of a piece: what an engine reads at a time, and little memory
+CHUNK = 512  # rows of a product: of larger ones a library makes threads, which cost more than they spare
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 
 
@@ -79,7 +78,7 @@ class Stream:
         self.asked = self.clusters = 0
 
     def pieces(self, shift: Array, *, by_cell: bool = True) -> Iterator[Piece]:
-        """One pass over the rows; with `by_cell` false every piece is one cell, which costs less."""
+        """One pass over the rows; with `by_cell` false all are one cell, in chunks, which costs less."""
         self.asked, known = 0, [{label: i for i, label in enumerate(levels)} for levels in self.levels[1:]]
         seen = np.zeros(len(self._clusters.block), dtype=bool)
         for batch in self._engine.stream(self._rows, ROWS):
@@ -93,7 +92,8 @@ class Stream:
                 codes += [_coded(text, found) for text, found in zip(texts, known, strict=True)]
                 order, cells, ends = _by_cell(codes)
             else:
-                order, cells, ends = None, np.zeros((1, 1 + self._k), dtype=np.intp), np.array([len(number)])
+                ends = np.append(np.arange(CHUNK, len(number), CHUNK), len(number))
+                order, cells = None, np.zeros((len(ends), 1 + self._k), dtype=np.intp)
             yield Piece(_shifted(columns, shift, order), cells, ends)
         self.levels[1:] = [list(found) for found in known]
         self.clusters = int(seen.sum())

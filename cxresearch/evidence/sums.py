@@ -125,7 +125,7 @@ def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str 
     labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}
     first, second = products[:, :-1, -1] / scale, products[:, :-1, :-1] / np.outer(scale, scale)
     return _assembled(
-        [labels.get(key, [""] * len(found)) for key in (fixed, "cx_block", "period")],
+        [labels.get(key or "", [""] * len(found)) for key in (fixed, "cx_block", "period")],
         products[:, -1, -1], first, second, second, shift, scale, stream.asked, stream.clusters, 0,
     )  # fmt: skip
 
@@ -140,7 +140,8 @@ def _assembled(
     placed = [np.zeros((*shape, *values.shape[1:])) for values in (n, first, second, taken)]
     for values, of_cell in zip(placed, (n, first, second, taken), strict=True):
         values[g, b, t] = of_cell
-    return Sums(tuple(blocks), tuple(periods), *placed, shift, scale, asked, clusters, within)
+    n, first, second, taken = placed
+    return Sums(tuple(blocks), tuple(periods), n, first, second, taken, shift, scale, asked, clusters, within)
 
 
 def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]:

@@ -133,6 +133,11 @@ class Watched(Kernel):
         return await self._async_is_alive()
 
 
+def allow() -> None:
+    """Let kernels start again: what was stopped before this run is over."""
+    stopping.clear()
+
+
 def stop_all() -> None:
     """End every kernel that we started or are about to start: the user wants to stop."""
     stopping.set()

@@ -160,4 +160,4 @@ def test_a_report_of_an_incomplete_period_says_so_everywhere(
     folder = root / "reports" / "leavers" / "2026-10"
     assert json.loads((folder / "run.json").read_text())["incomplete"] == why
     page = (folder / "report.html").read_text()
-    assert page.index(why) < page.index('id="finding-1"')
+    assert page.index(why) < page.index("In this report")

@@ -143,6 +143,49 @@ def test_parameters_that_nobody_reads_are_found():
     assert unread(book) == ["b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("later", "ignored"),
+    [
+        (["print(a)"], []),
+        (["a = 'other'", "print(a)"], ["a"]),
+        (["a = a or 'other'", "print(a)"], []),
+        (["a: str = 'other'\nprint(a)"], ["a"]),
+        (["if b:\n    a = 'other'", "print(a)"], []),
+        (["a += 'x'"], []),
+        (["for a in b: print(a)"], []),
+        (["found = frame.query('x == @a')"], []),
+        (["%timeit -n 3 use(a)"], []),
+        (["!echo {a}"], []),
+        (["use?", "print(a"], []),
+        (["print('a')"], ["a"]),
+        (["print(x.a, f(a=1))"], ["a"]),
+        (["print(f'{a:>{b}}')"], []),
+    ],
+)
+def test_a_name_that_is_bound_anew_before_it_is_read_is_not_read(later: list[str], ignored: list[str]):
+    """What is given from outside must reach something: a later value of the same name hides it."""
+    assert unread(notebook('a: str = ""\nb: int = 1', *later, "print(b)")) == ignored
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "value"),
+    [
+        ("l: list[str] = []", '"a, b", c', ["a, b", "c"]),
+        ("l: list[str] = []", 'say ""', ['say ""']),
+        ("l: list[float] = [.5]  # [0, 1]", "1, 0.5", [1.0, 0.5]),
+        ("l: list[bool] = []", "yes, no", [True, False]),
+        ("l: list[date] = []", "2026-01-01", [date(2026, 1, 1)]),
+        ('l: list[Literal["x", "y"]] = []', "y,x", ["y", "x"]),
+        ("l: list[int] | None = None", "", None),
+    ],
+)
+def test_lists_have_parts_of_the_declared_type(line: str, text: str, value: Any):
+    """Between commas; a part with a comma inside stands in double quotes."""
+    found = parse(text, one(line))
+    assert found == value
+    assert [type(part) for part in found or []] == [type(part) for part in value or []]
+
+
 def test_every_parameter_of_our_notebooks_is_read():
     """The forms of the notebooks are sound, and none of their parameters does nothing."""
     for name in edition.notebooks(ROOT):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from tiny_project import made, stand_in_for_the_study
 
 import cxresearch as cx
-from cxresearch.data.opening import preflight
+from cxresearch import cli
+from cxresearch.data import opening
+from cxresearch.data.opening import Preflight, preflight
 from cxresearch.data.study import Study
 from cxresearch.errors import NoData, UsageError
-from cxresearch.report import document
+from cxresearch.report import document, run
 from cxresearch.report.edition import load
 from cxresearch.report.plan import Request, checked
 
@@ -114,3 +118,46 @@ def test_page_one_says_that_a_period_is_not_complete(tmp_path: Path):
     assert [(block.title, block.items) for block in whole.opening] == [
         ("Not complete", ("2026-Q4 is not complete: why.",))
     ]
+
+
+def test_period_words_are_resolved_once_and_recorded(
+    small_operator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """Against the day given: notebooks and the recorded command get the period itself, never the word."""
+    plans = []
+
+    def take(request: Request, say: Any) -> run.Outcome:
+        plans.append(checked(request, say))
+        return run.Outcome(tmp_path, ())
+
+    monkeypatch.setattr(run, "run_edition", take)
+    words = ["run", "headline_scores", "--data", str(small_operator), "-o", str(tmp_path), "--as-of", "2026-10-15"]
+    wanted = {"last-quarter": "2026-Q3", "last-month": "2026-09", "latest": "2026-09", "2026-10": "2026-10"}
+    for word, period in wanted.items():
+        assert cli.main([*words, "--period", word]) == 0
+        plan = plans.pop()
+        assert plan.values["headline_scores"]["period"] == period
+        assert f"--period {period} --as-of 2026-10-15" in plan.command
+        assert plan.folder == tmp_path / "headline_scores" / period
+    told = capsys.readouterr().err
+    assert told.count("So latest is 2026-09.") == 1
+    assert told.count("warning: 2026-10 is not complete: it had not ended on 2026-10-15") == 2
+    assert "2026-Q3 is not complete" not in told
+
+
+def test_a_report_of_an_incomplete_period_says_so_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """On stderr before the run, on page one, and in run.json."""
+    root = made(tmp_path / "project")
+    monkeypatch.setattr(cli, "ROOT", root)
+    why = "2026-10 is not complete: it had not ended on 2026-10-15."
+    found = Preflight("demo", "Demo operator", "2026-10", "f00d", {"panel": 10}, frozenset(), why)
+    monkeypatch.setattr(opening, "preflight", lambda *_: found)
+    assert cli.main(["run", "leavers", "--as-of", "2026-10-15"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told.index(f"warning: {why}") < told.index("running leavers")
+    folder = root / "reports" / "leavers" / "2026-10"
+    assert json.loads((folder / "run.json").read_text())["incomplete"] == why
+    page = (folder / "report.html").read_text()
+    assert page.index(why) < page.index("In this report")

@@ -33,7 +33,7 @@ class Preflight:
 
 
 def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment: str = ALL, window: int = 12) -> Study:
-    """The study that a mapping file describes, as of a period, for one segment or all.
+    """The study that a mapping file describes, as of a period (a month or quarter), for one segment or all.
 
     `data` is a path relative to the project's root (or absolute). A `[simulate]` table in it is carried out first
     where its tables are absent. Raises UsageError (unknown file, key, column, segment, period word), NoData, and

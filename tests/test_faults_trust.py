@@ -211,6 +211,7 @@ def test_no_number_of_customers_makes_a_trifle_a_result() -> None:
     assert decide(low, high, 0.02, None) == ("refuted", "")
 
 
+@pytest.mark.slow
 def test_small_groups_are_not_shown(tmp_path: Path) -> None:
     """A segment of six customers has no number in the ledger, the page or a comparison, and says why."""
     dice = np.random.default_rng(1)

@@ -189,7 +189,10 @@ def test_a_rate_of_the_month_before_meets_its_like(tmp_path: Path) -> None:
     ]
     panel = pd.concat(months, ignore_index=True).assign(churned=dice.random(2700) < 0.1)
     study = study_of(tmp_path, panel=panel, window=2)
-    now, before = (cx.churn_rate(s).only(group="all", model="crude") for s in (study, study.at("2026-09")))
+    then = study.at("2026-09")
+    left = [s.frame(["churned"], only=["2026-09"])["churned"] for s in (study, then)]
+    assert [values.notna().all() for values in left] == [True, False]  # of its own month no study knows who left
+    now, before = (cx.churn_rate(s).only(group="all", model="crude") for s in (study, then))
     assert (now.one()["term"], before.one()["term"]) == ("2026-09", "2026-08")
     compared = cx.compare(now, before).one()
     assert compared["estimate"] == pytest.approx(now.one()["estimate"] - before.one()["estimate"], rel=1e-9)

@@ -169,6 +169,19 @@ def test_a_refused_value_is_not_repeated(
         assert "77-1234" not in error
 
 
+def test_a_form_lists_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`cxresearch params` shows that there is a default, not what it is."""
+    root = tiny_project.made(tmp_path / "project")
+    tiny_project.write_notebook(root, "leavers", "Who leaves?", more=FORM)
+    monkeypatch.setattr(cli, "ROOT", root)
+    assert cli.main(["params", "leavers"]) == 0
+    out = capsys.readouterr().out
+    assert "default '***'" in out
+    assert SECRETS["default of a parameter"] not in out
+
+
 @pytest.mark.slow
 def test_a_report_on_one_segment_holds_no_other(small_operator: Path, tmp_path: Path) -> None:
     """With `-p segment high` no number of another segment stands in ledger, page or executed notebook."""
@@ -211,6 +224,7 @@ def test_no_number_of_customers_makes_a_trifle_a_result() -> None:
     assert decide(low, high, 0.02, None) == ("refuted", "")
 
 
+@pytest.mark.slow
 def test_small_groups_are_not_shown(tmp_path: Path) -> None:
     """A segment of six customers has no number in the ledger, the page or a comparison, and says why."""
     dice = np.random.default_rng(1)

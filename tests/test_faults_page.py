@@ -5,16 +5,20 @@ A blank report passes; the page needs the internet; the paper cuts tables and ch
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import page as validator
 import pytest
 import tiny_project
+from pypdf import PdfReader
 
 from cxresearch import cli
-from cxresearch.report import archive, page, paper
+from cxresearch.report import archive, paper
+from cxresearch.report import page as pages
 
 DRAW = """
 import matplotlib
@@ -147,11 +151,11 @@ ASKS = {
 def template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The template of the page, to be changed as somebody might who adds a logo."""
     folder = tmp_path / "templates"
-    shutil.copytree(page.TEMPLATES, folder)
-    monkeypatch.setattr(page, "TEMPLATES", folder)
-    page._environment.cache_clear()
+    shutil.copytree(pages.TEMPLATES, folder)
+    monkeypatch.setattr(pages, "TEMPLATES", folder)
+    pages._environment.cache_clear()
     yield folder / "page.html.jinja"
-    page._environment.cache_clear()
+    pages._environment.cache_clear()
 
 
 def test_a_page_that_asks_another_host_is_not_published(project: Path, report: Report, template: Path) -> None:
@@ -187,3 +191,62 @@ def test_a_paper_that_cannot_be_made_is_an_error_of_its_own(
     code, said = report()
     assert (code, kept(project)) == (5, [])
     assert "the paper could not be made: " in said
+
+
+LONG = """
+from IPython.display import display
+rows = [dict(record, term=f"term {i:03d}", n=2000 + i) for i in range(120)]
+display({"application/vnd.cxresearch.finding+json": dict(finding, name="long", table=rows)}, raw=True)
+"""
+FIGURE = (
+    DRAW
+    + """
+from cxresearch.charts.dressing import put_on
+_, ax = pyplot.subplots()
+ax.plot([1, 2, 3])
+ax.annotate("first word", (0, 1))
+ax.annotate("last word", (1.5, 3))
+put_on(ax, title="A line", caption="How.", alt="A line that rises")
+ax.figure"""
+)
+
+
+def test_the_paper_cuts_no_chart_and_loses_no_table(project: Path, report: Report) -> None:
+    """Each chart stands whole on one page; a long table goes on with its head repeated, its last rows in the page."""
+    words = "\n\n".join("Words that fill the page before the charts." for _ in range(12))
+    chapter(project, LONG, *[FIGURE] * 6)
+    book = project / "notebooks" / "leavers.ipynb"
+    book.write_text(book.read_text().replace("# Who leaves?", json.dumps(f"# Who leaves?\n\n{words}")[1:-1]))
+    assert report() == (0, "")
+    folder = project / "reports" / "monthly" / "2026-10"
+    sheets = [" ".join(sheet.extract_text().split()) for sheet in PdfReader(folder / "report.pdf").pages]
+    assert all(sheet.count("first word") == sheet.count("last word") for sheet in sheets)
+    assert sum(sheet.count("first word") for sheet in sheets) == 6
+    told = " ".join(sheets)
+    assert "term 039" in told
+    assert "80 further rows in the page." in told
+    assert "term 119" in (folder / "report.html").read_text()
+    checked = validator.validate_pdf(folder / "report.pdf", profile=validator.ValidationProfile.PDF_UA_1)
+    assert checked.is_compliant
+
+
+# --------------------------------------------------------------------------- 13: a data value becomes live markup
+
+WILD = "<script>alert(1)</script> <img src=x onerror=alert(1)> $x^2$ `tick` =cmd() #link हिन्दी العربية 中文"
+
+
+def test_a_value_stays_a_value(project: Path, report: Report) -> None:
+    """Markup, formulas and typesetter's signs in data are printed as they are, in any script; nothing of it runs."""
+    live = f"finding.update(question={WILD!r}, answer={WILD!r}, table=[dict(record, term={WILD!r})])"
+    show = 'display({"application/vnd.cxresearch.finding+json": finding}, raw=True)'
+    chapter(project, f"{live}\n{show}")
+    assert report() == (0, "")
+    folder = project / "reports" / "monthly" / "2026-10"
+    html = (folder / "report.html").read_text()
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "&lt;img src=x onerror=alert(1)&gt; $x^2$ `tick` =cmd() #link हिन्दी العربية 中文" in html
+    printed = " ".join(" ".join(sheet.extract_text().split()) for sheet in PdfReader(folder / "report.pdf").pages)
+    printed = printed.replace("\u200b", "")
+    assert "<img src=x onerror=alert(1)> $x^2$ `tick` =cmd() #link" in printed
+    assert "中" in printed or "[U+4E2D]" in printed

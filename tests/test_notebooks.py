@@ -230,7 +230,7 @@ def test_the_scorecard_is_made_from_a_ledger(small_operator: Path, tmp_path: Pat
     assert [c["id"] for c in everything.data["claims"]] == [c["id"] for c in asked]
     assert len(asked) + len(waiting.data["items"]) == len(register())
     for claim in front.data["claims"]:
-        assert re.search(r"region: .+; would turn to ", claim["sentence"]) or claim["verdict"] == "not_estimable"
+        assert re.search(r"true if .+; would turn to ", claim["sentence"]) or claim["verdict"] == "not_estimable"
     assert missing.data["items"][0].startswith("table changes: 9 claims (S0.9, ")
     assert len(missing.data["items"]) <= 12
     assert len(cautions.data["items"]) >= 4

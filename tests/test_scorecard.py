@@ -47,7 +47,7 @@ def test_the_changed_come_first_then_the_decided_then_the_nearly_decided():
     assert front(board)[0] == "S3.12"
     assert board.changes.data["items"][0] == "S3.12 supported before, now undecided."
     assert board.front.data["claims"][0]["changed"] == "supported in the period before, at 2.2"
-    assert "region: at least 2.0; would turn to supported at a margin of" in board.front.data["claims"][0]["sentence"]
+    assert "true if at least 2.0; would turn to supported at a margin of" in board.front.data["claims"][0]["sentence"]
 
 
 def test_other_regions_are_told():

@@ -10,6 +10,11 @@ from typing import Any
 from cxresearch.report.blocks import CLAIMS_IN_FRONT, Block, ClaimsBlock, Front, Notice, Prose
 from cxresearch.report.texts import as_text
 
+READING = (
+    "Supported: the whole 99 % interval, in brackets, lies where the claim would be true. Refuted: wholly outside. "
+    "Undecided: it reaches across, which speaks neither for nor against."
+)
+
 
 def matter(about: Mapping[str, Any], title: str, lead: str) -> Front:
     """Names, period and what is needed to make the report again, from the metadata of its notebook."""

@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 SHAPES = ("path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "use", "image")
 KEPT_FOR_USE = ("defs", "clipPath", "symbol", "marker", "mask", "pattern")  # drawn only where something names them
 AXIS = re.compile(r"matplotlib\.axis_\d+$|legend_\d+$")
+SAID = re.compile(r"\s*–(\s|$)|.*not estimable")  # how a place in a chart says why it holds no number
 WORDS = re.compile(r"(^|-)text_\d+$")
 CLEAR = re.compile(r"(^|;)opacity:0(\.0*)?(;|$)")
 POINTS = re.compile(r"(-?[\d.]+(?:e-?\d+)?)[ ,]+(-?[\d.]+(?:e-?\d+)?)")
@@ -20,12 +21,15 @@ Box = tuple[float, float, float, float]
 
 
 def shows_nothing(svg: str) -> bool:
-    """Whether a drawing holds neither a mark nor, without axes, any word.
+    """Whether a drawing holds neither a mark nor words in place of one.
 
     Ticks, grid, spines, grounds, legends, lines across the whole of the axes and what lies outside of them are no marks.
     """
     root = ET.fromstring(svg)
     if any(_marks(root)):
+        return False
+    written = ["".join(one.itertext()) for one in root.iter() if _name(one) == "text"]
+    if any(SAID.match(text) for text in written):
         return False
     has_axis = any(AXIS.search(element.get("id", "")) for element in root.iter())
     return has_axis or not any(_name(one) == "text" or WORDS.search(one.get("id", "")) for one in root.iter())

@@ -15,6 +15,7 @@ from cxresearch import claims
 from cxresearch.measures import MEASURES, number
 from cxresearch.policy import register
 from cxresearch.report.archive import ROOT
+from cxresearch.report.front import READING
 from cxresearch.report.ledger import open_ledger
 from cxresearch.report.nearness import away, telling
 from cxresearch.report.shopping import lacking, waits
@@ -55,7 +56,8 @@ class Scorecard:
             return notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
         lines = [
-            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}."
+            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}; "
+            f"true if {_region(c, part)}."
             for c in self.claims
             if c["id"] == LEADING
             for part in c["parts"]
@@ -68,11 +70,8 @@ class Scorecard:
     def changes(self) -> Shown:
         """Which verdicts differ from the period before, and which headline numbers do."""
         if not self.previous:
-            return notice(
-                "What changed",
-                ["There is no report of the period before to compare the verdicts with.", *self._moved()],
-                "info",
-            )
+            alone = "There is no report of the period before to compare the verdicts with."
+            return notice("What changed", [alone, *self._moved()], "info")
         told = [
             f"{c['id']} {claims.WORDS[self.previous[c['id']]['verdict']]} before, now {claims.WORDS[c['verdict']]}"
             for c in self.claims
@@ -104,14 +103,15 @@ class Scorecard:
         """The headline scores that differ from the period before, and those of which no change is told."""
         found = _records(self.numbers, measure="difference", model="change") if self.numbers is not None else []
         lines = []
-        for told, words in ((True, "Changed"), (False, "No change told")):
+        for told, words in ((True, "Changed"), (False, "No clear change")):
             same = [
                 _move(r)
                 for r in found
                 if r["conf_low"] is not None and (r["conf_low"] > 0 or r["conf_high"] < 0) == told
             ]
             if same:
-                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.")
+                chance = " Of scores that stood still, one in twenty would look changed." if told else ""
+                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.{chance}")
         return lines
 
     @property
@@ -125,7 +125,7 @@ class Scorecard:
         if judged:
             by_chance = number(judged * (1 - claims.LEVEL) / 2, 2)
             lines.append(
-                f"{judged} numbers are judged at 99 %: with every truth on its region's edge chance makes {by_chance} of them wrong."
+                f"{judged} numbers are judged at 99 %: were every truth just at its margin, chance would make {by_chance} verdicts wrong."
             )
         lines.append("All of this is association, not effect: it says what to look at, not what a measure would bring.")
         return notice("What to be careful about", lines, "caution")
@@ -145,13 +145,17 @@ class Scorecard:
         chosen = sorted(foremost, key=lambda c: (c not in changed, claims.VERDICTS.index(c["verdict"])))
         told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _in_front(c)} for c in chosen]
         told = told[: max(1, self._fitting(told))]
-        intro = "" if told else "None is decided by these tables; the appendix says which columns are missing."
+        intro = READING if told else "None is decided by these tables; the appendix says which columns are missing."
         return _listed("Which claims hold here, at 99 %", intro, told, "front")
 
     def _fitting(self, told: Sequence[Mapping[str, Any]]) -> int:
         """How many of these claims the first page holds below its notices; letters there are smaller."""
         notices = (self.answer, self.changes, self.cautions)
-        room = LINES - sum(-(-len(item) // LETTERS) for shown in notices for item in shown.data["items"])
+        room = (
+            LINES
+            - -(-len(READING) // LETTERS)
+            - sum(-(-len(item) // LETTERS) for shown in notices for item in shown.data["items"])
+        )
         for count, claim in enumerate(told):
             head = len(claim["statement"]) + len(claim["id"]) + len(claim["changed"]) + 8
             body = len(claims.WORDS[claim["verdict"]]) + len(claim["sentence"]) + 2
@@ -276,7 +280,7 @@ def _change(changes: Sequence[Mapping[str, Any]]) -> str:
         return ""
     change = changes[0]
     if change["conf_low"] <= 0 <= change["conf_high"]:
-        return "no change told"
+        return "no clear change"
     sign = "+" if change["estimate"] > 0 else ""
     return f"{sign}{number(change['estimate'], 1)} since {change['term']}"
 
@@ -310,8 +314,7 @@ def _in_front(claim: Mapping[str, Any]) -> str:
     part = telling(claim)
     if part["conf_level"] is None:
         return str(part["sentence"])
-    own = next(p for p in register()[claim["id"]].parts if p.name == part["part"])
-    told = f"{part['label']}: {_short(part)}; region: {own.region}; would turn {part['flips_at']}."
+    told = f"{part['label']}: {_short(part)}; true if {_region(claim, part)}; would turn {part['flips_at']}."
     if part.get("decided_in"):
         told += f" It stays {claims.WORDS[part['verdict']]} as in {part['decided_in']}."
     others = [p for p in claim["parts"] if p is not part]
@@ -332,8 +335,13 @@ def _sentence(claim: Mapping[str, Any]) -> str:
     return " ".join(f"{part['label']}: {_short(part)}{word}." for part, word in zip(parts, said, strict=True))
 
 
+def _region(claim: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+    return next(own.region for own in register()[claim["id"]].parts if own.name == part["part"])
+
+
 def _short(part: Mapping[str, Any], of: str = "") -> str:
     """The judged number of a part with the ends of its interval."""
     decimals = MEASURES[part["measure"]].decimals
     estimate, low, high = (number(part[k], decimals) for k in ("estimate", "conf_low", "conf_high"))
-    return f"{estimate} ({of}{low} to {high}) {part['unit']}".strip()
+    name = f"{MEASURES[part['measure']].label} " if of and not part["unit"] else ""  # what a number without a unit is
+    return f"{name}{estimate} ({of}{low} to {high}) {part['unit']}".strip()

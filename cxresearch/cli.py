@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
         return error.exit_code
     except KeyboardInterrupt:
-        _say("cxresearch: interrupted; notebooks that were done are kept for a day: run again with --resume")
+        _say("cxresearch: interrupted")
         return INTERRUPTED
 
 
@@ -245,6 +245,9 @@ def _ended_like_interrupted() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, end)
     try:
         yield
+    except (KeyboardInterrupt, SystemExit):
+        _say("notebooks that were done are kept for a day; to take them over, run again with --resume")
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from cxresearch.report import archive, exchange
 
@@ -98,10 +98,10 @@ def _report(place: Path, folder: Path, record: Mapping[str, Any]) -> Report:
     words = {"report.html": "page", "report.pdf": "paper"}
     return Report(
         period=str(record.get("period") or base[1]),
-        values=", ".join(part.removesuffix(".failed") for part in base[2:]),
+        values=", ".join(unquote(part.removesuffix(".failed")) for part in base[2:]),
         title=str(record.get("title", "")),
         study=str(_part(record, "study").get("title", "")),
-        status="complete" if record.get("status") == "complete" else f"stopped: {stopped}",
+        status="complete" if record.get("status") == "complete" else f"stopped: {stopped}".removesuffix(": "),
         headline=str(record.get("headline", "")),
         verdicts=_verdicts(_part(record, "verdicts")),
         made=str(record.get("as_of") or ""),

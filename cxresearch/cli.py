@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
         return error.exit_code
     except KeyboardInterrupt:
-        _say("cxresearch: interrupted; notebooks that were done are kept for a day: run again with --resume")
+        _say("cxresearch: interrupted")
         return INTERRUPTED
 
 
@@ -210,6 +210,9 @@ def _ended_like_interrupted() -> Iterator[None]:
     before = {sign: signal.signal(sign, end) for sign in polite if signal.getsignal(sign) is not signal.SIG_IGN}
     try:
         yield
+    except (KeyboardInterrupt, SystemExit):
+        _say("notebooks that were done are kept for a day; to take them over, run again with --resume")
+        raise
     finally:
         for sign, handler in before.items():
             signal.signal(sign, handler)

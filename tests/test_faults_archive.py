@@ -11,6 +11,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -50,7 +51,7 @@ def started(project: Path, *words: str, **more: str) -> subprocess.Popen[str]:
 def said(project: Path, *words: str, code: int = 0) -> tuple[str, str]:
     """What the command line says on its two streams; its exit code is held against the one expected."""
     running = started(project, *words)
-    out, err = running.communicate(timeout=120)
+    out, err = running.communicate(timeout=600)
     assert running.returncode == code, err
     return out, err
 
@@ -98,9 +99,10 @@ def test_an_unchanged_report_is_not_made_again_and_a_changed_one_says_why(projec
     """Parameters, notebook, data, code, versions, policy and damaged files each are noticed; nothing else is."""
     made, _ = said(project, "report")
     before = contents(project / MONTH)
-    begin = time.monotonic()
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     again, told = said(project, "report")
-    assert time.monotonic() - begin < 2
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert now.ru_utime + now.ru_stime - spent.ru_utime - spent.ru_stime < 2  # of the processor: others may use it too
     assert (again, told.splitlines()[-1]) == (made, f"up to date: {MONTH}")
     assert contents(project / MONTH) == before
     assert set(reasons(project).values()) == {"up to date"}
@@ -311,7 +313,7 @@ def test_two_runs_of_one_report_at_once_do_not_meet(project: Path):
     running = [started(project, "report", "--force"), started(project, "report", "--force")]
     running.append(started(project, "report", "-p", "segment", "mass"))
     for one in running:
-        _, err = one.communicate(timeout=180)
+        _, err = one.communicate(timeout=600)
         assert one.returncode == 0, err
     for folder in (MONTH, MONTH / "segment=high", MONTH / "segment=mass"):
         whole(project / folder)

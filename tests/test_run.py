@@ -21,9 +21,9 @@ from cxresearch import claims
 from cxresearch.data import engine
 from cxresearch.errors import KernelDied, NotebookFailed, RenderError, UsageError
 from cxresearch.policy import policy_hash
-from cxresearch.report import archive, edition, kernels, run
+from cxresearch.report import archive, edition, freshness, kernels, run
 from cxresearch.report.ledger import open_ledger
-from cxresearch.report.plan import Request
+from cxresearch.report.plan import Request, checked
 from cxresearch.report.run import Outcome, run_edition
 
 
@@ -247,6 +247,56 @@ def test_a_blank_report_is_no_success(project: Path, monkeypatch: pytest.MonkeyP
     assert outcome.exit_code == 7
     assert "no notebook shows a finding, so there is nothing to report" in str(outcome.errors[0])
     assert [path.name for path in (project / "reports" / "monthly").iterdir()] == ["2026-10.failed"]
+
+
+# ------------------------------------------------------------------------------------------------- up to date
+
+
+def test_what_is_up_to_date_is_not_made_again(project: Path, no_kernels: dict[str, Any]):
+    """The same request does nothing; another value is another report; an edited notebook runs, its neighbour does not."""
+    said: list[str] = []
+    first = run_edition(request(project, force=False), said.append)
+    assert first.made
+    again = run_edition(request(project, force=False), said.append)
+    assert (again.folder, again.made, again.exit_code) == (first.folder, False, 0)
+    assert said[-1].startswith("up to date: ")
+    leavers = project / "notebooks" / "leavers.ipynb"
+    leavers.write_text(leavers.read_text().replace("Ten in a hundred", "Eleven in a hundred"))
+    rows = [row[1:] for row in freshness.outlook(checked(request(project, force=False)))]
+    assert rows == [
+        ("would run", "notebook changed"),
+        ("up to date", ""),
+        ("would run", "it reads the numbers of leavers"),
+        ("would be made", ""),
+    ]
+    no_kernels["scores"] = NotebookFailed("scores was started")
+    assert run_edition(request(project, force=False), said.append).exit_code == 0
+
+
+def test_what_has_run_is_kept_for_another_try(project: Path, no_kernels: dict[str, Any]):
+    """Of a failed run --resume takes over what went well; without it everything runs again."""
+    no_kernels["scores"] = NotebookFailed("cell 4, line 1: ValueError: no")
+    run_edition(request(project), quiet)
+    for resume, standing in ((False, "would run"), (True, "up to date")):
+        rows = freshness.outlook(checked(request(project, force=False, resume=resume)))
+        assert rows[0][:2] == ("leavers", standing)
+        assert rows[1] == ("scores", "would run", "it failed")
+
+
+def test_what_an_interrupt_leaves_is_kept(tmp_path: Path):
+    """The folder of a run that was ended stays where a notebook was done, and goes where none was."""
+
+    def interrupted(notebook: str) -> None:
+        with archive.aside(tmp_path, tmp_path / "2026-10") as made:
+            (made / "notebooks").mkdir()
+            (made / "notebooks" / "leavers.ipynb").write_text(notebook)
+            raise KeyboardInterrupt
+
+    for notebook, kept in (("{}", 0), ('{"metadata": {"cxresearch": {"made_from": "f00d"}}}', 1)):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(notebook)
+        assert len(archive.unfinished(tmp_path, tmp_path / "2026-10")) == kept
+    assert archive.unfinished(tmp_path, tmp_path / "2026-09") == []
 
 
 # --------------------------------------------------------------------------------------------------- folders

@@ -22,7 +22,13 @@ def put(folder: Path, place: str, **changes: Any) -> Path:
     made = folder / place
     made.mkdir(parents=True)
     period = Path(place).parts[1].removesuffix(".failed")
-    about = {"status": "complete", "title": "The month", "period": period, "study": {"name": "demo", "title": "Demo"}}
+    about = {
+        "edition": "monthly",
+        "status": "complete",
+        "title": "The month",
+        "period": period,
+        "study": {"name": "demo", "title": "Demo"},
+    }
     about |= {"headline": "Ten in a hundred leave.", "verdicts": {"supported": 3, "undecided": 1, "not_estimable": 71}}
     (made / archive.RECORD).write_text(json.dumps({**about, **changes}))
     for name in ("report.html", "report.pdf"):
@@ -55,7 +61,7 @@ def test_reports_are_listed_newest_first(filled: Path):
     found = shelf.shelves(filled)
     assert [one.name for one in found] == ["quarterly", "monthly"]
     periods = [(one.period, one.values, one.status[:7]) for one in found[1].reports]
-    month = [("2026-10", "", "complet"), ("2026-10", "", "stopped"), ("2026-10", "segment=a%2Fb c", "complet")]
+    month = [("2026-10", "", "complet"), ("2026-10", "", "stopped"), ("2026-10", "segment=a/b c", "complet")]
     assert sorted(periods[:3]) == month
     assert periods[3:] == [("2026-09", "", "complet")]
 
@@ -93,13 +99,21 @@ def test_no_text_becomes_markup(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "written", ["", "[]", "{", '{"study": 1, "verdicts": [], "seconds": 2, "failed": [], "period": null}', '"x"']
+    "written",
+    ["", "[]", "{", '{"edition": 3, "study": 1, "verdicts": [], "seconds": 2, "failed": [], "period": null}', '"x"'],
 )
 def test_a_record_that_cannot_be_read_hides_no_other(filled: Path, written: str):
     """A damaged run.json costs its own line at most."""
     put(filled, "monthly/2026-08")
     (filled / "monthly" / "2026-08" / archive.RECORD).write_text(written)
     assert page(filled).count('<li class="report') in (5, 6)
+
+
+def test_a_page_of_somebody_else_stays(filled: Path):
+    """Where the folder that was named with -o has an index.html of its own, it is not written over."""
+    own = "<!DOCTYPE html><title>My pages</title>" + "x" * 1000
+    (filled / shelf.INDEX).write_text(own)
+    assert page(filled) == own
 
 
 def test_runs_at_once_lose_no_line(tmp_path: Path):
@@ -155,7 +169,7 @@ def test_the_index_is_searched_by_keyboard_on_a_phone(filled: Path, browser: Any
     sheet.keyboard.press("Tab")
     sheet.keyboard.press("Tab")
     assert sheet.evaluate("document.activeElement.id") == "search"
-    sheet.keyboard.type("HALF a%2Fb")
+    sheet.keyboard.type("HALF a/b")
     assert shown.count() == 1
     assert sheet.locator("#told").inner_text() == "1 of 6 reports"
     assert not sheet.get_by_text("The quarter").is_visible()

@@ -78,19 +78,21 @@ def aside(base: Path, folder: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):  # another run may clear up too
             if time.time() - old.stat().st_mtime > ABANDONED:
                 shutil.rmtree(old, ignore_errors=True)
-    # The name is drawn anew for each run, so runs side by side do not meet.
-    made = Path(tempfile.mkdtemp(prefix=_prefix(base, folder), dir=base))
     kept = False
-    try:
-        with exchange.locked(made):  # others see by it that we live
+    with contextlib.ExitStack() as held:
+        with exchange.locked(base):  # nobody clears up between the next two lines
+            # The name is drawn anew for each run, so runs side by side do not meet.
+            made = Path(tempfile.mkdtemp(prefix=_prefix(base, folder), dir=base))
+            held.enter_context(exchange.locked(made))  # others see by it that we live
+        try:
             made.chmod(0o755)
             yield made
-    except (KeyboardInterrupt, SystemExit):
-        kept = any(map(made_from, (made / "notebooks").glob("*.ipynb")))
-        raise
-    finally:
-        if not kept:
-            shutil.rmtree(made, ignore_errors=True)
+        except (KeyboardInterrupt, SystemExit):
+            kept = any(map(made_from, (made / "notebooks").glob("*.ipynb")))
+            raise
+        finally:
+            if not kept:
+                shutil.rmtree(made, ignore_errors=True)
 
 
 def made_from(executed: Path) -> str:
@@ -137,20 +139,19 @@ def publish(made: Path, base: Path, folder: Path, study: str, *, failed: bool, g
     What lay there stays until the new one is in its place; reports with other values inside it stay.
     """
     with exchange.locked(base):
-        refuse_foreign(folder, study)
         beside = failed_place(folder)
         good = (record(folder) or {}).get("status") == "complete"
         place = beside if gated or (failed and good) else folder
+        refuse_foreign(place, study)
         place.parent.mkdir(parents=True, exist_ok=True)
         for inner in place.iterdir() if place.is_dir() else ():
             if _is_report(inner):
                 shutil.copytree(inner, made / inner.name, copy_function=_linked)
         exchange.put(made, place)
-        if not (failed or gated) and record(beside) is not None:
-            shutil.rmtree(beside, ignore_errors=True)  # what had failed is made now
-    for old in unfinished(base, folder):
-        if not (failed or gated) and exchange.is_free(old):
-            shutil.rmtree(old, ignore_errors=True)
+        if not (failed or gated):  # what had failed or was interrupted is made now
+            over = [beside] if record(beside) is not None else []
+            for old in [*over, *filter(exchange.is_free, unfinished(base, folder))]:
+                shutil.rmtree(old, ignore_errors=True)
     return place
 
 

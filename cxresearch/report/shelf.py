@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from cxresearch.report import archive, exchange
 
 INDEX = "index.html"
+OURS = '<meta name="generator" content="cxresearch">'  # stands near the beginning of each index that we wrote
 SWEEP = "sweep.json"
 TEMPLATES = Path(__file__).parent / "templates"
 DECIDED = ("supported", "refuted", "undecided")
@@ -52,12 +53,17 @@ class Shelf:
 
 
 def arrange(folder: Path, anew: bool = True) -> None:
-    """Write the index of a folder of reports; `anew` also where there is one."""
-    if not folder.is_dir() or ((folder / INDEX).is_file() and not anew):
+    """Write the index of a folder of reports; `anew` also where there is one. A page that is not ours stays."""
+    if not folder.is_dir() or ((folder / INDEX).exists() and not (anew and _is_ours(folder / INDEX))):
         return
     # one at a time: who reads the folders last writes last
     with exchange.locked(folder):
         exchange.write(folder / INDEX, _page(shelves(folder)))
+
+
+def _is_ours(index: Path) -> bool:
+    with index.open(encoding="utf-8", errors="replace") as file:
+        return OURS in file.read(500)
 
 
 def shelves(folder: Path) -> list[Shelf]:
@@ -70,7 +76,7 @@ def shelves(folder: Path) -> list[Shelf]:
 def _shelf(base: Path) -> Shelf:
     periods = _folders(base)
     places = [*periods, *(inner for period in periods for inner in _folders(period))]
-    records = [(one, record) for one in places if (record := archive.record(one)) is not None]
+    records = [(one, record) for one in places if "edition" in (record := archive.record(one) or {})]
     reports = [_report(one, base.parent, record) for one, record in records]
     reports.sort(key=lambda one: one.values)
     reports.sort(key=lambda one: one.period, reverse=True)  # of one period, the report on all customers first
@@ -92,10 +98,10 @@ def _report(place: Path, folder: Path, record: Mapping[str, Any]) -> Report:
     words = {"report.html": "page", "report.pdf": "paper"}
     return Report(
         period=str(record.get("period") or base[1]),
-        values=", ".join(part.removesuffix(".failed") for part in base[2:]),
+        values=", ".join(unquote(part.removesuffix(".failed")) for part in base[2:]),
         title=str(record.get("title", "")),
         study=str(_part(record, "study").get("title", "")),
-        status="complete" if record.get("status") == "complete" else f"stopped: {stopped}",
+        status="complete" if record.get("status") == "complete" else f"stopped: {stopped}".removesuffix(": "),
         headline=str(record.get("headline", "")),
         verdicts=_verdicts(_part(record, "verdicts")),
         made=str(record.get("as_of") or ""),

@@ -57,7 +57,9 @@ def members(request: Request) -> list[Request]:
         parameters.named(key, known, f"the notebooks of {where}")
         for form in (form for form in forms.values() if key in form):
             for value in values:
-                parameters.fitted(value, form[key], where)
+                fitted = parameters.fitted(value, form[key], where)
+                if parameters.parse(_text(value), form[key]) != fitted:  # a text with a comma in a list, for one
+                    raise UsageError(f"{where}: {key}: {value!r} cannot be given on a command line; name another value")
         texts[key] = [_text(value) for value in values]
         if len(set(texts[key])) < len(values):
             raise UsageError(f"{where}: {key} has a value twice")

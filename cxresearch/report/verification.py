@@ -113,7 +113,7 @@ def _request(record: Mapping[str, Any], folder: Path, root: Path, values: Mappin
     )
     as_of = date.fromisoformat(record["as_of"]) if record["as_of"] else None
     before = _previous(record, folder)
-    return Request(own, ("report", own.name), root, dict(values), as_of=as_of, out=out, previous=before)
+    return Request(own, ("report", own.name), root, dict(values), as_of=as_of, out=out, previous=before, force=True)
 
 
 def _value(key: str, value: Any, parameter: parameters.Parameter) -> Any:

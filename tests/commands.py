@@ -79,7 +79,7 @@ class Command:
             time.sleep(0.01)
         return found
 
-    def ended(self, seconds: float = 60) -> int:
+    def ended(self, seconds: float = 300) -> int:
         """Its exit code; whatever came of it must be gone soon after, with what it kept on disk."""
         code = self.process.wait(timeout=seconds)
         until = time.monotonic() + 10

@@ -79,10 +79,10 @@ class Command:
             time.sleep(0.01)
         return found
 
-    def ended(self, seconds: float = 60) -> int:
+    def ended(self, seconds: float = 300) -> int:
         """Its exit code; whatever came of it must be gone soon after, with what it kept on disk."""
         code = self.process.wait(timeout=seconds)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30  # one import may take that long on a loaded machine
         while (left := self.processes()) and time.monotonic() < until:
             time.sleep(0.05)
         assert left == {}, self.log.read_text()

@@ -26,7 +26,8 @@ _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 class Held:
     """The rows of a table in memory: columns as numbers (null is NaN) or as labels with the number of each row's."""
 
-    def __init__(self, study: Study, rows: pa.Table) -> None:
+    def __init__(self, study: Study, rows: pa.Table, *, shared: bool = False) -> None:
+        self.shared = shared  # many questions are asked of these rows
         self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way and "period" in rows.column_names
         self._cluster = study.cluster(rows.column_names)
         self._many = study.many_clusters(self._cluster)
@@ -108,11 +109,12 @@ def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
     before = kept[key]._rows.column_names if key in kept else []
     wanted = table.columns if study.is_unit(table) else dict.fromkeys([*before, *ids, *columns])
     fetched = study.fetched(table)
-    while len(kept) >= MOST_TABLES:
-        kept.pop(next(iter(kept)))
+    own = [op for op, held in kept.items() if not held.shared]
+    for op in own[: max(len(own) + 1 - MOST_TABLES, 0)]:
+        del kept[op]
     if fetched is None:
         fetched = table.select(*(c for c in wanted if c in table.columns)).to_pyarrow()
-    kept[key] = Held(study, fetched)
+    kept[key] = Held(study, fetched, shared=study.is_unit(table))
     return kept[key]
 
 

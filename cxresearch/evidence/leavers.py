@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import ibis.expr.types as ir
@@ -13,8 +15,9 @@ from cxresearch.data import periods
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.enrichment import per_1000, true_odds
+from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Kept
-from cxresearch.evidence.rows import Rows, rows
+from cxresearch.evidence.rows import Rows, rows, rows_among
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
@@ -68,12 +71,9 @@ def leavers_by_level(study: Study, term: str) -> Finding:
     if lacking:
         return sampling.nothing(study, "leavers_by_level", question, lacking)
     table = study.rows(["churned", term])
-    known = table.filter(table.churned.notnull() & table[term].notnull())
     made, odds = [], true_odds(study)
-    for name, level in _levels(known, term, study.term(term).high == 100):
-        found = rows(study, known.filter(level), ["churned"])
+    for name, found, people in _by_level(study, table, term):
         if found.n:
-            people = sampling.people(study, known.filter(level), found.n)
             made.append(_rate_row(found, found.of("churned"), f"{term}={name}", odds) | {"people": people})
     finding = sampling.finding(
         study,
@@ -105,15 +105,42 @@ def leavers_by_level(study: Study, term: str) -> Finding:
     return dataclasses.replace(finding, answer=f"Leavers differ by {name}: from {of(low)} to {of(high)}.", title=title)
 
 
-def _levels(table: ir.Table, term: str, index: bool) -> list[tuple[str, ir.Value]]:
-    """Names and conditions of the levels of a term; of an index, five bands."""
-    column = table[term]
+def _by_level(study: Study, table: ir.Table, term: str) -> Iterator[tuple[str, Rows, int | None]]:
+    """The rows of each level of a term of which leaving is known, with the count of their customers where it matters."""
+    index = study.term(term).high == 100
+    if (held := hold(study, table, ["churned", term])) is not None:
+        known = held.known(["churned"]) & held.there(term)
+        if study.term(term).kind == "category":
+            labels, codes = held.text(term)
+            masks = [(name, codes == i) for name, i in sorted((labels[i], i) for i in np.unique(codes[known]))]
+        else:
+            column = held.number(term)
+            masks = [(name, level(column)) for name, level in _levels(np.unique(column[known]).tolist(), index)]
+        for name, mask in masks[: len(BANDS) if index else MOST_LEVELS]:
+            found = rows_among(held, ["churned"], known & mask)
+            few = found.n < study.min_cell * len(study.periods)
+            yield name, found, len(np.unique(held.text("customer_id")[1][known & mask])) if few else None
+        return
+    whole = table.filter(table.churned.notnull() & table[term].notnull())
+    values = [] if index else whole.select(term).distinct().to_pyarrow()[term].to_pylist()
+    for name, level in _levels(values, index):
+        part = whole.filter(level(whole[term]))
+        found = rows(study, part, ["churned"])
+        yield name, found, sampling.people(study, part, found.n)
+
+
+def _levels(values: list[Any], index: bool) -> list[tuple[str, Callable[[Any], Any]]]:
+    """Names of the levels among the values of a term, and what tells them; of an index, five bands."""
     if index:
-        return [(name, (column >= low) & (column < high)) for name, low, high in BANDS]
-    levels = sorted(table.select(term).distinct().to_pyarrow()[term].to_pylist())
+        return [(name, partial(_within, low, high)) for name, low, high in BANDS]
     return [
-        (f"{level:g}" if isinstance(level, float) else str(level), column == level) for level in levels[:MOST_LEVELS]
+        (f"{level:g}" if isinstance(level, float) else str(level), partial(operator.eq, level))
+        for level in sorted(values)[:MOST_LEVELS]
     ]
+
+
+def _within(low: float, high: float, column: Any) -> Any:
+    return (column >= low) & (column < high)
 
 
 def churn_rate(study: Study) -> Finding:
@@ -132,9 +159,13 @@ def churn_rate(study: Study) -> Finding:
     if lacking:
         return sampling.nothing(study, "churn_rate", question, lacking)
     made, odds = [], true_odds(study)
+    held = hold(study, study.rows(["churned"]), ["churned"])
     for period in study.periods:
-        table = study.rows(["churned"], only=(period,))
-        found = rows(study, table, ["churned"])
+        if held is not None:
+            names, codes = held.period
+            found = rows_among(held, ["churned"], codes == (names.index(period) if period in names else -1))
+        else:
+            found = rows(study, study.rows(["churned"], only=(period,)), ["churned"])
         if found.n:
             made.append(_rate_row(found, found.of("churned"), f"period={period}", odds))
     if made:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
-from cxresearch.evidence.held import hold
+from cxresearch.evidence.held import Held, hold
 from cxresearch.evidence.stays import stayed
 from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
@@ -259,6 +259,9 @@ class Counted:
 
 def counted(study: Study, found: Lives, groups: int, strata: int, causes: int) -> Counted:
     """Count stays by block, stratum and group where they lie: columns `stratum`, `level`, `why` hold codes from 0."""
+    ends = ["entry", "exit", "left", "why", "level", "stratum"]
+    if (held := hold(study, found.table, ends)) is not None:
+        return _counted_in_memory(study, held, found.start, groups, strata, causes)
     table = found.table.mutate(block=block_of(study, found.table).cast("string"))
     kind = (table.left == 1).ifelse(table.why + 2, 1).cast("int64")
     keys = ["block", "stratum", "level", "time", "kind"]
@@ -271,11 +274,36 @@ def counted(study: Study, found: Lives, groups: int, strata: int, causes: int) -
     h, g, k = (got[c].to_numpy().astype(int) for c in ("stratum", "level", "kind"))
     cells = np.zeros((block.max(initial=-1) + 1, strata, groups, causes + 2, len(times)))
     cells[block, h, g, k, at] = got["n"].to_numpy()
+    return _risk(study, cells, times, _people(study, table, groups), found.start)
+
+
+def _counted_in_memory(study: Study, held: Held, start: float, groups: int, strata: int, causes: int) -> Counted:
+    blocks, block = held.among(held.block)
+    h, g, why = (held.number(c).astype(int) for c in ("stratum", "level", "why"))
+    kind = np.where(held.number("left") == 1, why + 2, 1)
+    times, at = np.unique(np.concatenate([held.number("entry"), held.number("exit")]), return_inverse=True)
+    shape = (len(blocks), strata, groups, causes + 2, len(times))
+    cells = np.zeros(shape)
+    for kinds, moment in ((np.zeros_like(kind), at[: held.n]), (kind, at[held.n :])):
+        place = np.ravel_multi_index((block, h, g, kinds, moment), shape)
+        cells += np.bincount(place, minlength=cells.size).reshape(shape)
+    inside = [*(g == i for i in range(groups)), g >= 0]
+    customers, clusters = (
+        np.array([len(np.unique(codes[1][i])) for i in inside], np.intp)
+        for codes in (held.text("customer_id"), held.cluster)
+    )
+    return _risk(study, cells, times, (customers, clusters), start)
+
+
+def _risk(
+    study: Study, cells: Array, times: Array, people: tuple[NDArray[np.intp], NDArray[np.intp]], start: float
+) -> Counted:
+    """Who is there and leaves at each time, from who comes and goes (B, H, G, K + 2, T): comes, goes without leaving, leaves."""
     more = cells[..., 0, :] - cells[..., 1:, :].sum(-2)
     there = np.cumsum(more, axis=-1) - more
-    customers, clusters = _people(study, table, groups)
+    customers, clusters = people
     total = there.sum((0, 1))
-    reach = np.array([_reach(times, n, found.start, study.min_cell) for n in (*total, total.sum(0))])
+    reach = np.array([_reach(times, n, start, study.min_cell) for n in (*total, total.sum(0))])
     alone = bool(clusters[-1] == cells[..., 0, :].sum())
     return Counted(times, there, cells[..., 2:, :], customers, clusters, reach, alone)
 

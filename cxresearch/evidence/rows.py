@@ -86,8 +86,13 @@ def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
     return Rows(tuple(names), values, parts, numbered["cx_cluster"][1], asked, sampled)
 
 
-def _rows_of(table: Held, names: list[str]) -> Rows:
-    keep = table.known(names)
+def rows_among(table: Held, columns: Sequence[str], among: NDArray[np.bool_]) -> Rows:
+    """The complete rows of columns among some of the rows (n,) of a table that is held."""
+    return _rows_of(table, list(dict.fromkeys(columns)), among)
+
+
+def _rows_of(table: Held, names: list[str], among: NDArray[np.bool_] | None = None) -> Rows:
+    keep = table.known(names) if among is None else table.known(names) & among
     values = np.stack([table.number(name)[keep] for name in names]).T  # column by column, as sums over rows read it
     period = table.among(table.period, keep) if table.two_way else ((), None)
     parts = members(*table.among(table.block, keep), *period)

@@ -188,7 +188,7 @@ def _tests(count: Counted, by: str) -> list[dict[str, Any]]:
     base = {"outcome": "churned", "term": by, "events": left.sum()} | count.people(-1)
     made = []
     for model, rho in (("log_rank", 0.0), ("peto", 1.0)):
-        without = None if count.independent else curves.log_rank(total[0] - there, total[1] - left, rho).difference
+        without = None if count.independent else curves.log_rank_difference(total[0] - there, total[1] - left, rho)
         chi2, df, p = curves.log_rank(*total, rho).test(without)
         why = "" if chi2 is not None else "nobody left, or too few clusters"
         made.append(row(measure="chi_square", model=model, estimate=chi2, df=df, p_value=p, effect_label=why, **base))

@@ -163,3 +163,30 @@ def test_stays_are_alike(asked: dict[str, Any], tmp_path: Path, monkeypatch: pyt
             k: v for k, v in other.items() if k not in numbers
         }
         assert [one[k] for k in numbers] == pytest.approx([other[k] for k in numbers], rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_nan_in_a_file_of_several_parts_is_missing(kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN is a missing value also where the statistics of a Parquet file, which engines believe, do not tell of it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    import cxresearch as cx
+
+    values = np.random.default_rng(1).random((2, 6000)).astype(kind)
+    values[1, 4500] = np.nan
+    ids, months = [f"c{i // 2}" for i in range(6000)], [f"2026-0{1 + i % 2}" for i in range(6000)]
+    columns = {"customer_id": ids, "period": months, "availability": values[0], "accessibility": values[1]}
+    pq.write_table(pa.table(columns), tmp_path / "panel.parquet", row_group_size=2000)
+    (tmp_path / "study.toml").write_text(
+        'name = "own"\nlevels = ["customer"]\n[tables.panel]\nfile = "panel.parquet"\n'
+    )
+    study = cx.open_study(str(tmp_path / "study.toml"))
+    names = ["availability", "accessibility"]
+    assert int(study.rows(names).accessibility.count().to_pyarrow().as_py()) == 5999
+    monkeypatch.setattr(room, "MOST_ROWS", -1)
+    for near in (True, False):
+        monkeypatch.setattr(Engine, "near", near)
+        spread = moments(study, study.rows(names), names)
+        assert spread.n == 5999
+        assert np.isfinite(spread.full).all()

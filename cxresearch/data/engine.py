@@ -81,13 +81,15 @@ class Engine:
 
         Nothing else can be asked until the last piece is taken or the iterator is closed.
         """
-        # by its own guess of sizes the engine may hold the large side in memory
-        self.connection.raw_sql("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        # by its own guess of sizes the engine may hold the large side in memory; and each thread holds rows that it has read
+        for setting in ("disabled_optimizers = 'join_order,build_side_probe_side'", "threads = 1"):
+            self.connection.raw_sql(f"SET {setting}")
         try:
             with self.connection.con.sql(self.connection.compile(expression)).to_arrow_reader(rows) as reader:
                 yield from reader
         finally:
-            self.connection.raw_sql("RESET disabled_optimizers")
+            for setting in ("disabled_optimizers", "threads"):
+                self.connection.raw_sql(f"RESET {setting}")
 
     def view(self, expression: ir.Table) -> ir.Table:
         """An expression under a name: looked at anew each time, only the columns that are asked for."""

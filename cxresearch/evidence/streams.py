@@ -21,7 +21,7 @@ from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-ROWS = 61_440  # of a piece: what an engine reads at a time, and little memory
+ROWS = 30_720  # of a piece: what an engine reads at a time, and little memory
 CHUNK = 512  # rows of a product: of larger ones a library makes threads, which cost more than they spare
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 

@@ -125,7 +125,7 @@ def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str 
     labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}
     first, second = products[:, :-1, -1] / scale, products[:, :-1, :-1] / np.outer(scale, scale)
     return _assembled(
-        [labels.get(key or "", [""] * len(found)) for key in (fixed, "cx_block", "period")],
+        [labels.get(key, [""] * len(found)) for key in (fixed or "", "cx_block", "period")],
         products[:, -1, -1], first, second, second, shift, scale, stream.asked, stream.clusters, 0,
     )  # fmt: skip
 
@@ -137,11 +137,16 @@ def _assembled(
     """Sums of cells (C, …) by the level, block and period of each."""
     (levels, g), (blocks, b), (periods, t) = map(_numbered, labels)
     shape = (len(levels) or 1, len(blocks), len(periods) or 1)
-    placed = [np.zeros((*shape, *values.shape[1:])) for values in (n, first, second, taken)]
-    for values, of_cell in zip(placed, (n, first, second, taken), strict=True):
-        values[g, b, t] = of_cell
-    n, first, second, taken = placed
-    return Sums(tuple(blocks), tuple(periods), n, first, second, taken, shift, scale, asked, clusters, within)
+
+    def placed(of_cell: Array) -> Array:
+        made = np.zeros((*shape, *of_cell.shape[1:]))
+        made[g, b, t] = of_cell
+        return made
+
+    return Sums(
+        tuple(blocks), tuple(periods), placed(n), placed(first), placed(second), placed(taken), shift, scale,
+        asked, clusters, within,
+    )  # fmt: skip
 
 
 def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]:

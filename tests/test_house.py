@@ -28,6 +28,7 @@ FLOORS = {
     "data": 3,
     "evidence": 4,
     "charts": 5,
+    "options": 6,
     "report": 6,
     "cli": 7,
     "__main__": 8,

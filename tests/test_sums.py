@@ -10,7 +10,7 @@ import pytest
 from small_study import study_of
 from witnesses import table
 
-from cxresearch.data import study as studies
+from cxresearch.data import units
 from cxresearch.data.engine import Engine
 from cxresearch.evidence import held as room
 from cxresearch.evidence import streams
@@ -111,7 +111,7 @@ def test_answers_meet_their_panel_rows_alike(tmp_path: Path, monkeypatch: pytest
             ["recommend", "wait_s"], only=only
         )
         with monkeypatch.context() as patched:
-            patched.setattr(studies, "MOST_ROWS", -1)
+            patched.setattr(units, "MOST_ROWS", -1)
             study = study_of(tmp_path, panel=panel, surveys=surveys, segment=segment)
             there = study.rows(["recommend", "wait_s"], only=only)
         assert set(here.columns) == set(there.columns)

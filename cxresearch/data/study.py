@@ -6,19 +6,18 @@ import copy
 from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.matching import MOST_ROWS, matched
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
+from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
 from cxresearch.finding import Caveat
 
@@ -70,7 +69,6 @@ class Study:
         self.name, self.title = mapping.name, mapping.title
         self.period, self.segment, self.window = period, segment, window
         self.incomplete = incomplete  # why the period's rows are not all there yet; empty where nothing says so
-        self._last = last or self.months[-1]  # of its months, the last that has rows
         self.levels, self.min_cell = mapping.levels, mapping.min_cell
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
         self.churn_rate = mapping.churn_rate
@@ -78,18 +76,27 @@ class Study:
         self._sources = {name: source for name, source in sources.items() if name not in EVENT_KEYS}
         self._events = {name: source for name, source in sources.items() if name in EVENT_KEYS}
         self._many: dict[str, bool] = {}
-        self._most_rows: int | None = None
-        self._units: dict[tuple[str, tuple[str, ...]], ir.Table] = {}
-        self._fetched: dict[Any, pa.Table] = {}  # by the operation of their expression
         for role in ROLES:
             setattr(self, role, self._role(role))
+        self._units = self._units_of(last or self.months[-1])  # of its months, the last that has rows
 
     def at(self, period: str) -> Study:
         """The same study as of another period: the same tables, which were checked when it was opened."""
-        periods.index(period)
         other = copy.copy(self)
-        other.period, other._units = period, {}
+        other.period, other.incomplete = period, ""
+        other._units = other._units_of(other.months[-1])
         return other
+
+    def of_all(self) -> Study:
+        """The same study of all segments."""
+        other = copy.copy(self)
+        other.segment = ALL
+        other._units = other._units_of(self._units.last)
+        return other
+
+    def _units_of(self, last: str) -> Units:
+        chosen = None if self.segment == ALL or self.segment_term is None else (self.segment_term, self.segment)
+        return Units(self.name, self._engine, self._sources, self._events, self.periods, last, chosen)
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, period={self.period!r}, segment={self.segment!r}, window={self.window})"
@@ -124,7 +131,7 @@ class Study:
     def _have(self) -> frozenset[str]:
         """Every name that a table of the study gives, and every term of its events."""
         named = (name for source in self._sources.values() for name in source.values)
-        return frozenset([*named, *(name for name in BY_NAME if self._event_table([name]))])
+        return frozenset([*named, *(name for name in BY_NAME if self._units.event_table([name]))])
 
     def term(self, name: str) -> Term:
         """The definition of a term; an error names the nearest one."""
@@ -197,9 +204,7 @@ class Study:
     @property
     def most_rows(self) -> int:
         """How many rows the largest table has."""
-        if self._most_rows is None:
-            self._most_rows = max(int(s.table.count().to_pyarrow().as_py()) for s in self._sources.values())
-        return self._most_rows
+        return self._units.most_rows
 
     @property
     def engine_is_near(self) -> bool:
@@ -208,11 +213,11 @@ class Study:
 
     def is_unit(self, table: ir.Table) -> bool:
         """Whether a table is one that many questions share: panel rows, or answers with their panel rows."""
-        return any(table.op() is unit.op() for unit in self._units.values())
+        return self._units.shared(table)
 
     def fetched(self, table: ir.Table) -> pa.Table | None:
         """The rows of a table that are in memory already, as those that many questions of a small study share."""
-        return self._fetched.get(table.op())
+        return self._units.fetched(table)
 
     def many_clusters(self, column: str) -> bool:
         """Whether there are so many clusters of a column that blocks of them serve as well as each by itself."""
@@ -237,7 +242,7 @@ class Study:
     def on_survey(self, columns: Sequence[str]) -> bool:
         """Whether a question about these columns is asked of answers; else of panel rows."""
         panel = self._sources.get("panel")
-        return not self._event_table(columns) and (panel is None or not set(columns) <= set(panel.values))
+        return not self._units.event_table(columns) and (panel is None or not set(columns) <= set(panel.values))
 
     def rows(
         self, columns: Sequence[str], *, lag: MappingType[str, int] | None = None, only: Sequence[str] | None = None
@@ -260,80 +265,9 @@ class Study:
         return table
 
     def _unit(self, columns: Sequence[str], wanted: tuple[str, ...]) -> ir.Table:
-        """Panel rows, answers joined to their panel rows, or events; made once, and of a small study held in memory."""
-        return self._of_kind(self._event_table(columns) or ("answers" if self.on_survey(columns) else "panel"), wanted)
-
-    def _of_kind(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        if (kind, wanted) not in self._units:
-            small = kind not in EVENT_KEYS and self.most_rows <= MOST_ROWS
-            self._units[kind, wanted] = self._in_memory(kind, wanted) if small else self._where_it_lies(kind, wanted)
-        return self._units[kind, wanted]
-
-    def _where_it_lies(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        """Panel rows, looked at where they lie, or what is joined to them, kept by the engine."""
-        if kind == "panel":
-            return self._engine.view(self._panel(wanted))
-        # a join comes in any order; a fixed one makes every printed digit the same in each run
-        found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
-        return self._engine.keep(found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns]))
-
-    def _in_memory(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        """The same of a small study, its rows fetched once; those outside the window are only looked at."""
-        if not set(wanted) <= set(self.periods):  # for a lag: few columns are asked for
-            found = self._panel(wanted) if kind == "panel" else self._answers(wanted)
-            return self._engine.view(found)
-        if wanted != self.periods:
-            whole = self._fetched[self._of_kind(kind, self.periods).op()]
-            rows = whole.filter(pc.is_in(whole["period"], pa.array(wanted)))
-        elif kind == "panel":
-            rows = self._panel(wanted).to_pyarrow()
-        elif "panel" in self._sources:
-            panel = self._of_kind("panel", self.periods)
-            rows = matched(self._own_answers(wanted).to_pyarrow(), self._fetched[panel.op()])
-        else:
-            rows = self._answers(wanted).order_by(list(KEYS)).to_pyarrow()
-        made = ibis.memtable(rows)
-        self._fetched[made.op()] = rows
-        return made
-
-    def _panel(self, wanted: tuple[str, ...]) -> ir.Table:
-        source = self._sources["panel"]
-        table = source.select(list(source.values), only=wanted)
-        if "churned" in table.columns and not source.stated_period:
-            # left by the next month: on rows of the last month that is not known yet;
-            # a table of one stated period says of its own rows who left
-            unknown = table.period == self._last
-            table = table.mutate(churned=ibis.ifelse(unknown, ibis.null("float64"), table.churned))
-        return self._of_segment(table)
-
-    def _answers(self, wanted: tuple[str, ...]) -> ir.Table:
-        if "panel" not in self._sources:
-            return self._of_segment(self._own_answers(wanted))
-        return self._engine.keep(self._own_answers(wanted)).inner_join(self._panel(wanted), list(KEYS))
-
-    def _own_answers(self, wanted: tuple[str, ...]) -> ir.Table:
-        """The answers without what the panel says too."""
-        survey, panel = self._sources.get("surveys"), self._sources.get("panel")
-        if survey is None:
-            raise UsageError(f"{self.name}: no table surveys; a term of the survey cannot be asked")
-        table = survey.answered(only=wanted)
-        return table.select([c for c in table.columns if panel is None or c in KEYS or c not in panel.values])
-
-    def _event_table(self, columns: Sequence[str]) -> str | None:
-        """The table of single events that a question about these columns is asked of, if of any."""
-        found = [BY_NAME[c].table for c in columns if c in BY_NAME and BY_NAME[c].table in self._events]
-        return next((table for table in found if set(columns) & set(self._events[table].values)), None)
-
-    def _event_rows(self, name: str, wanted: tuple[str, ...]) -> ir.Table:
-        """Single events, each with what the panel says of its customer and month."""
-        source, panel = self._events[name], self._sources.get("panel")
-        table = source.select(list(source.values))
-        if "period" in table.columns:
-            table = table.filter(table.period.isin(list(wanted)))
-        if panel is None or not set(KEYS) <= set(table.columns):
-            return self._of_segment(table)
-        shared = [c for c in table.columns if c in panel.values and c not in KEYS]
-        return table.inner_join(self._panel(wanted).drop(*shared), list(KEYS))
+        """Panel rows, answers joined to their panel rows, or events: what a question about these columns is asked of."""
+        kind = self._units.event_table(columns) or ("answers" if self.on_survey(columns) else "panel")
+        return self._units.of(kind, wanted)
 
     def answering(self, columns: Sequence[str] = (), *, only: Sequence[str] | None = None) -> ir.Table | None:
         """Everybody who was invited, with `answered` (1 or 0) and panel columns; None where that is not recorded."""
@@ -356,11 +290,6 @@ class Study:
 
     def _keys(self) -> list[str]:
         return list(dict.fromkeys([*KEYS, self.cluster()]))
-
-    def _of_segment(self, table: ir.Table) -> ir.Table:
-        if self.segment == ALL or self.segment_term not in table.columns:
-            return table
-        return table.filter(table[self.segment_term] == self.segment)
 
     def frame(self, columns: Sequence[str], *, only: Sequence[str] | None = None) -> pd.DataFrame:
         """A plain DataFrame of these terms over the window, with customer and period: yours to do anything with."""

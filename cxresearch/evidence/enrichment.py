@@ -5,11 +5,10 @@ Odds ratios and areas under the curve hold as they are; rates need the true rate
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any
 
-from cxresearch.data.study import ALL, Study
+from cxresearch.data.study import Study
 from cxresearch.evidence.inference import Interval
 from cxresearch.table import TOO_FEW
 
@@ -29,9 +28,7 @@ def true_odds(study: Study) -> float | None:
         return 1.0
     if study.churn_rate is None:
         return None
-    everybody = copy.copy(study)
-    everybody.segment, everybody._units = ALL, {}
-    table = everybody.rows(["churned"])
+    table = study.of_all().rows(["churned"])
     share = table.aggregate(share=table.churned.mean()).to_pyarrow().to_pylist()[0]["share"]
     if not share or share == 1:
         return None

@@ -11,6 +11,7 @@ from small_study import study_of
 from witnesses import table
 
 from cxresearch.data import study as studies
+from cxresearch.data.opening import open_study
 from cxresearch.evidence import held as room
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.rows import rows
@@ -158,3 +159,12 @@ def test_stays_are_alike(asked: dict[str, Any], tmp_path: Path, monkeypatch: pyt
             k: v for k, v in other.items() if k not in numbers
         }
         assert [one[k] for k in numbers] == pytest.approx([other[k] for k in numbers], rel=1e-9)
+
+
+def test_a_table_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+    """Another window of a study that is open shares its tables, and never those of a file that was replaced since."""
+    first = study_of(tmp_path, panel=frame())
+    again = study_of(tmp_path, panel=frame().assign(wait_s=7.0))
+    assert again._engine is not first._engine
+    assert set(again.frame(["wait_s"])["wait_s"]) == {7.0}
+    assert open_study(str(tmp_path / "small.toml"), window=2)._engine is again._engine

@@ -89,6 +89,7 @@ def test_latest_is_the_last_complete_month():
     assert periods.resolve("latest", USUAL) == "2026-10"
     assert periods.resolve("latest", USUAL, "2026-10-15") == "2026-09"
     assert periods.resolve("latest", {**USUAL, "surveys": {**USUAL["surveys"], "2026-10": 100}}) == "2026-09"
-    assert periods.resolve("latest", USUAL, "2020-01-01") == "2026-10"
+    assert periods.resolve("latest", USUAL, "2020-01-01") == "2026-10"  # a wrong clock takes no months away
+    assert periods.resolve("latest", USUAL, "2026-08-15") == "2026-10"
     with pytest.raises(UsageError, match="holds no period at all"):
         periods.resolve("latest", {"panel": {}})

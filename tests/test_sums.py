@@ -12,6 +12,7 @@ from witnesses import table
 
 from cxresearch.data import units
 from cxresearch.data.engine import Engine
+from cxresearch.data.opening import open_study
 from cxresearch.evidence import held as room
 from cxresearch.evidence import streams
 from cxresearch.evidence.moments import moments
@@ -190,3 +191,12 @@ def test_nan_in_a_file_of_several_parts_is_missing(kind: Any, tmp_path: Path, mo
         spread = moments(study, study.rows(names), names)
         assert spread.n == 5999
         assert np.isfinite(spread.full).all()
+
+
+def test_a_table_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+    """Another window of a study that is open shares its tables, and never those of a file that was replaced since."""
+    first = study_of(tmp_path, panel=frame())
+    again = study_of(tmp_path, panel=frame().assign(wait_s=7.0))
+    assert again._engine is not first._engine
+    assert set(again.frame(["wait_s"])["wait_s"]) == {7.0}
+    assert open_study(str(tmp_path / "small.toml"), window=2)._engine is again._engine

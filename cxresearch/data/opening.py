@@ -6,6 +6,7 @@ from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from cxresearch.data import checks, periods
 from cxresearch.data import mapping as mappings
@@ -43,11 +44,12 @@ def open_study(data: str = "data/demo.toml", *, period: str = "latest", segment:
     mapping = _load(data)
     if not 1 <= window <= 120:
         raise UsageError(f"window is {window}; it must lie in [1, 120]")
-    engine = Engine()
-    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
-    counts = _counts(mapping, sources)
+    engine, opened = _opened(mapping)
+    sources, counts = opened.sources, opened.counts
     resolved = _period(mapping, counts, period)
-    checks.gate(mapping, sources, resolved)
+    if resolved not in opened.passed:
+        checks.gate(mapping, sources, resolved)
+        opened.passed.add(resolved)
     last = max(month for months in counts.values() for month in months if month in periods.months(resolved))
     study = Study(mapping, resolved, segment, window, engine, sources, periods.doubt(resolved, counts), last)
     _check_segment(study, sources)
@@ -85,6 +87,34 @@ def preflight(
         periods.doubt(resolved, counts, as_of),
         passed_over and f"{passed_over} So latest is {resolved}.",
     )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The tables of a mapping, the files as they were when these were read, and the periods that passed the gate."""
+
+    files: tuple[tuple[object, ...], ...]
+    sources: dict[str, Source]
+    counts: dict[str, dict[str, int]]  # rows by table and month
+    passed: set[str]
+
+
+_OPENED: WeakKeyDictionary[Engine, _Opened] = WeakKeyDictionary()  # an engine lives as long as a study of it
+
+
+def _opened(mapping: Mapping) -> tuple[Engine, _Opened]:
+    """The engine and tables of a mapping: those of a study that is open, while no file has changed since."""
+    files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
+    files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
+    seen = [(file, file.stat()) for file in files if file.is_file()]
+    known = tuple((file, now.st_ino, now.st_size, now.st_mtime_ns) for file, now in seen)
+    for engine, opened in list(_OPENED.items()):
+        if opened.files == known:
+            return engine, opened
+    engine = Engine()
+    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
+    _OPENED[engine] = _Opened(known, sources, _counts(mapping, sources), set())
+    return engine, _OPENED[engine]
 
 
 def _load(data: str) -> Mapping:

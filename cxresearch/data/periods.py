@@ -84,12 +84,13 @@ def within(window: Sequence[str], period: str) -> tuple[str, ...]:
 def doubt(period: str, counts: Mapping[str, Mapping[str, int]], as_of: str | None = None) -> str:
     """Why a period is not complete, in a sentence; empty where nothing says so.
 
-    It is not where the day `as_of` lies in it or before it, where one of its months has no row in any table, or where a
-    table (`counts`: rows by table and month) has far fewer rows in its last month than is usual in the months before.
+    It is not where the day `as_of` lies in it, where one of its months has no row in any table, or where a table
+    (`counts`: rows by table and month) has far fewer rows in its last month than is usual in the months before. Rows of a
+    period that has not begun say more of the clock, or of a simulation, than of the period.
     """
     own = months(period)
     told = []
-    if as_of and as_of[:7] <= own[-1]:
+    if as_of and own[0] <= as_of[:7] <= own[-1]:
         told.append(f"it had not ended on {as_of}")
     if lacking := [month for month in own if not any(rows.get(month) for rows in counts.values())]:
         told.append(f"there are no rows of {' and '.join(lacking)}")

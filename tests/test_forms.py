@@ -60,10 +60,10 @@ OWN_WORK = {
     "churn": 5.0,
     "data_trust": 2.0,
     "headline_scores": 1.7,
-    "measurement": 2.5,
+    "measurement": 3.0,
     "network_share": 1.8,
     "quality_satisfaction_churn": 4.5,
-    "satisfaction_drivers": 2.0,
+    "satisfaction_drivers": 2.5,
 }
 BUSY = 3.0  # a shared machine: caches and hyper-threads that others use stretch CPU seconds up to so much
 

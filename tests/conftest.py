@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# As reports do: tests run side by side, and more threads each cost time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from reference_case import REFERENCE, Case, entries

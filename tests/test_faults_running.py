@@ -21,7 +21,8 @@ from cxresearch.report.run import Outcome, run_edition
 DRAWN = """import seaborn as sns, cxresearch as cx
 ax = sns.lineplot(x=range(window), y=[i * i for i in range(window)])
 cx.charts.use()
-_ = ax.set_title(f"Window {window}")"""
+from cxresearch.charts.dressing import put_on
+_ = put_on(ax, title=f"Window {window}", caption="", alt=f"squares up to {window}")"""
 FINDING = tiny_project.finding("leavers").replace("estimate=0.1", "estimate=0.1 + window / 1000")
 
 
@@ -48,7 +49,7 @@ def made(root: Path, window: int, out: str = "reports", **how: Any) -> Outcome:
     wanted = edition.load("monthly", root)
     values = {"window": str(window)}
     command = ("report", "monthly")
-    request = Request(wanted, command, root, values, date(2026, 11, 2), out=root / out, **how)
+    request = Request(wanted, command, root, values, as_of=date(2026, 11, 2), out=root / out, **how)
     return run_edition(request, lambda _: None)
 
 

@@ -248,8 +248,8 @@ def test_a_join_is_one_to_one(tmp_path: Path, more: str, line: str):
 def test_what_can_be_asked_of_a_study(tmp_path: Path):
     """Period, segment and window are checked against what there is; an absent month is no data, exit code 4."""
     text = PANEL + 'value_segment = "plan"'
-    assert refused(tmp_path, text, period="2026-13").endswith("write it as 2026-10, or one of: latest, last-month")
-    assert refused(tmp_path, text, period="last-month").endswith("name the month itself, as 2026-10")
+    assert refused(tmp_path, text, period="2026-13").endswith("one of: latest, last-month, last-quarter")
+    assert refused(tmp_path, text, period="last-month").endswith("name the period itself, as 2026-10")
     assert (
         refused(tmp_path, text, NoData, period="2027-01")
         == "own.toml holds no rows of period 2027-01; it holds 2026-09 to 2026-10"

@@ -16,7 +16,7 @@ from cxresearch import waiting
 from cxresearch.data import periods
 
 QUICK = "import cxresearch.waiting as w; w.PATIENCE, w.BEAT = 0.3, 0.05\nimport cxresearch as cx\ncx.simulate"
-SIMULATED = "made = cx.simulate({!r}, customers=2000, months=24)\nprint('done')"
+SIMULATED = "made = cx.simulate({!r}, customers=8000, months=24)\nprint('done')"
 
 
 def messages(source: list[str], *, somebody: bool) -> list[dict[str, Any]]:

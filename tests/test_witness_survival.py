@@ -53,7 +53,8 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Study]:
     ):
         panel = frame.drop(columns=["sat1", "sat2", "sat3", "recommend"])
         folder = tmp_path_factory.mktemp(name)
-        made[name] = study_of(folder, panel=panel, levels=[level], window=MONTHS if name == "late" else 12)
+        window = MONTHS if name == "late" else 12
+        made[name] = study_of(folder, panel=panel, levels=[level], window=window, period=PERIOD)
     return made
 
 

@@ -89,14 +89,14 @@ def _extent(shape: ET.Element) -> Box | None:
 
 def _varies(picture: ET.Element) -> bool:
     """Whether a picture has more than one colour."""
-    from PIL import Image
+    from matplotlib.image import imread
 
     code = (picture.get("href") or picture.get("{http://www.w3.org/1999/xlink}href") or "").partition("base64,")[2]
     try:
-        pixels = Image.open(io.BytesIO(base64.b64decode(code))).convert("RGBA")
+        pixels = imread(io.BytesIO(base64.b64decode(code)))
     except (OSError, ValueError):
         return False
-    return pixels.getcolors(1) is None
+    return bool((pixels != pixels[0, 0]).any())
 
 
 def _name(element: ET.Element) -> str:

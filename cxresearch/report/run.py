@@ -45,8 +45,9 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0, or that of the worst error."""
-        return max((error.exit_code for error in self.errors), default=0)
+        """0, or that of the worst error; that a report must not be published counts only where nothing else failed."""
+        codes = [error.exit_code for error in self.errors]
+        return max([code for code in codes if code != NotPublishable.exit_code] or codes, default=0)
 
 
 def run_edition(request: Request, say: Say) -> Outcome:

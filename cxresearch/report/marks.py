@@ -94,7 +94,7 @@ def _varies(picture: ET.Element) -> bool:
     code = (picture.get("href") or picture.get("{http://www.w3.org/1999/xlink}href") or "").partition("base64,")[2]
     try:
         pixels = imread(io.BytesIO(base64.b64decode(code)))
-    except (OSError, ValueError):
+    except (OSError, SyntaxError, ValueError):  # a damaged picture is a SyntaxError
         return False
     return bool((pixels != pixels[0, 0]).any())
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from cxresearch.report import archive
 SCRIPT = """import sys, pytest, tiny_project; from pathlib import Path; from cxresearch import cli
 tiny_project.stand_in_for_the_study(pytest.MonkeyPatch()); cli.ROOT = Path(sys.argv[1])
 sys.exit(cli.main(sys.argv[2:]))"""
-SAYS_DAY = "from pathlib import Path\nprint('made on', Path('day.txt').read_text())"
+SAYS_DAY = "asked = data, period, segment\nfrom pathlib import Path\nprint('made on', Path('day.txt').read_text())"
 FILES = {"report.html", "ledger.parquet", "claims.json", "run.json"}
 FILES |= {f"notebooks/{name}.ipynb" for name in ("leavers", "scores", "summary")}
 
@@ -43,8 +44,7 @@ class Command:
 
     def __init__(self, root: Path, *words: str) -> None:
         self.mark = uuid.uuid4().hex
-        self.temporary = root.parent / "temporary"
-        self.temporary.mkdir(exist_ok=True)
+        self.temporary = Path(tempfile.mkdtemp(prefix="t"))  # short, as a user's is: sockets lie in it
         search = os.pathsep.join([str(archive.ROOT), str(Path(__file__).parent)])
         own = {"PYTHONPATH": search, "TMPDIR": str(self.temporary), "CXRESEARCH_TEST": self.mark}
         self.log = root.parent / f"{self.mark}.log"
@@ -87,6 +87,7 @@ class Command:
             time.sleep(0.05)
         assert left == {}, self.log.read_text()
         assert list(self.temporary.iterdir()) == []
+        self.temporary.rmdir()
         return code
 
 
@@ -105,8 +106,10 @@ def command(root: Path, *words: str) -> Iterator[Command]:
 def report(root: Path, day: str) -> int:
     """Make the report of that day; returns the exit code."""
     (root / "day.txt").write_text(day)
-    with command(root, "report", "--as-of", day) as running:
-        return running.ended()
+    with command(root, "report", "--force", "--as-of", day) as running:
+        code = running.ended()
+        sys.stdout.write(running.log.read_text())  # what a test that fails shows
+        return code
 
 
 def published(root: Path) -> str:

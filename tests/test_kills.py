@@ -15,6 +15,7 @@ from commands import Command, command, project, published, report
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 VICTIMS = ("command", "zygote", "kernel")
+MOMENTS = 20
 
 
 def victim(running: Command, which: str) -> int | None:
@@ -37,7 +38,7 @@ def killed_at_moments(root: Path, which: str, seed: int, moments: int) -> None:
         (root / "day.txt").write_text(new)
         # one moment in each equal part of the span, so that start, notebooks and rendering are all met
         wait = span * (moment + draw.random()) / moments
-        with command(root, "report", "--as-of", new) as running:
+        with command(root, "report", "--force", "--as-of", new) as running:
             until = time.monotonic() + wait
             while time.monotonic() < until and running.process.poll() is None:
                 time.sleep(0.01)
@@ -58,4 +59,4 @@ def killed_at_moments(root: Path, which: str, seed: int, moments: int) -> None:
 @pytest.mark.parametrize("which", VICTIMS)
 def test_a_kill_at_any_moment_leaves_a_whole_report(tmp_path: Path, which: str):
     """Killed at 20 moments of a run: the command, the process that notebooks are forked from, or a notebook's own."""
-    killed_at_moments(project(tmp_path / "project"), which, seed=VICTIMS.index(which), moments=20)
+    killed_at_moments(project(tmp_path / "project"), which, seed=VICTIMS.index(which), moments=MOMENTS)

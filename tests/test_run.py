@@ -172,6 +172,15 @@ def test_a_failing_cell_is_named(project: Path):
     assert notebook.cells[-1].outputs == []
 
 
+def test_a_long_path_to_temporary_files_is_no_obstacle(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A notebook also runs where the path to temporary files is longer than that of a socket may be."""
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    notebook, error = executed(project, "print(1 + 1)", segment="all")
+    assert (error, notebook.cells[-1].outputs[0].text) == (None, "2\n")
+
+
 def test_a_dead_process_is_told_apart(project: Path):
     """A notebook whose process dies does not hang; the reason is named and shown in the cell."""
     notebook, error = executed(project, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", segment="all")

@@ -33,6 +33,7 @@ from cxresearch.report import zygote
 from cxresearch.report.parameters import Translator, sent
 from cxresearch.report.zygote import START_SECONDS
 
+LONGEST_SOCKET_FOLDER = 96  # bytes; the path of a socket has at most 103 on some systems, else ports serve
 CELL_SECONDS = 3600  # a cell that runs longer is taken for hung
 OWN_CELLS = {"injected-parameters", "papermill-error-cell-tag"}  # not among the cells that the researcher wrote
 _IN_CELL = re.compile(r"(?:Cell In\s*\[\d+\]|<ipython-input-[^>]*>|File <[^>]*>)[^\n]*?line (\d+)")
@@ -80,7 +81,7 @@ class Kernel(AsyncKernelManager):
         kept = zygote.current()
         self.folder = Path(tempfile.mkdtemp(prefix="cx", dir=kept.folder if kept else None))
         self.connection_file = str(self.folder / "k.json")
-        if os.name == "posix":
+        if os.name == "posix" and len(os.fsencode(self.folder)) <= LONGEST_SOCKET_FOLDER:
             self.transport = "ipc"  # a socket in our own folder: no port that others could reach or take
             self.ip = str(self.folder / "k")
 

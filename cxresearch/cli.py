@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tomllib
@@ -14,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from cxresearch import __version__, options
-from cxresearch.errors import CxError, UsageError
+from cxresearch.errors import CxError, NotWritten, UsageError
 
 if TYPE_CHECKING:
     from cxresearch.report.edition import Edition
@@ -34,8 +35,11 @@ DIFFERS = 8
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        asked = options.parser().parse_args(argv)
-        return VERBS[asked.verb](asked)
+        try:
+            asked = options.parser().parse_args(argv)
+            return VERBS[asked.verb](asked)
+        finally:
+            _write("", sys.stdout)  # what the parser printed itself
     except CxError as error:
         _complain(error)
         return error.exit_code
@@ -47,7 +51,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _say(text: str) -> None:
     from cxresearch.report.secrets import Secrets
 
-    print(Secrets(()).text(text), file=sys.stderr, flush=True)
+    _write(f"{Secrets(()).text(text)}\n", sys.stderr)
+
+
+def _print(line: str) -> None:
+    _write(f"{line}\n", sys.stdout)
+
+
+def _write(text: str, stream: TextIO | None) -> None:
+    """Write at once; where the reader has left (`| head -1`) go on without one, so that the work and its exit code stay."""
+    if stream is None:  # closed from the start (`>&-`)
+        return
+    code = stream.encoding or "utf-8"
+    try:
+        stream.write(text.encode(code, "backslashreplace").decode(code))
+        stream.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains once more as it ends
+        if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+            raise NotWritten(f"what was found cannot be written to standard output: {error.strerror}") from None
 
 
 def _complain(error: CxError) -> None:
@@ -58,7 +80,7 @@ def _version_or_help(asked: argparse.Namespace) -> int:
     if not asked.version:
         options.parser().print_help()
         return 0
-    print(f"cxresearch {__version__}")
+    _print(f"cxresearch {__version__}")
     return 0
 
 
@@ -104,7 +126,7 @@ def _told(outcome: Outcome) -> int:
     from cxresearch.report import archive
 
     for path in archive.files(outcome.folder):
-        print(archive.shown(path))
+        _print(archive.shown(path))
     for error in outcome.errors:
         _complain(error)
     return outcome.exit_code
@@ -136,7 +158,7 @@ def _foretell(request: Request) -> int:
 
     for member in sweep.members(request):
         plan = checked(member, _say)
-        print(archive.shown(plan.folder))
+        _print(archive.shown(plan.folder))
         _print_table(freshness.outlook(plan))
     return 0
 
@@ -147,7 +169,7 @@ def _verify(asked: argparse.Namespace) -> int:
     with _ended_like_interrupted():
         found = verification.verify(Path(asked.folder), ROOT, dict(asked.parameter), _say)
     for line in verification.lines(found):
-        print(line)
+        _print(line)
     return 0 if found.same else DIFFERS
 
 
@@ -156,7 +178,7 @@ def _compare(asked: argparse.Namespace) -> int:
 
     found = changes.between(Path(asked.first), Path(asked.second))
     for line in [changes.as_json(found)] if asked.json else changes.lines(found):
-        print(line)
+        _print(line)
     return 0
 
 
@@ -165,7 +187,7 @@ def _doctor(asked: argparse.Namespace) -> int:
 
     stopped = False
     for check in environment.examine(ROOT, str(Path(asked.data).resolve()) if asked.data else "data/demo.toml"):
-        print(environment.line(check), flush=True)
+        _print(environment.line(check))
         stopped = stopped or check.state == "stop"
     return UsageError.exit_code if stopped else 0
 
@@ -230,7 +252,7 @@ def _simulate(asked: argparse.Namespace) -> int:
         raise UsageError(f"{archive.shown(folder)} holds something that was not simulated; name another folder with -o")
     written = simulate(folder, preset=asked.preset, seed=asked.seed, customers=asked.customers, months=asked.months)
     for path in written:
-        print(archive.shown(path))
+        _print(archive.shown(path))
     return 0
 
 
@@ -242,7 +264,7 @@ def _list(_: argparse.Namespace) -> int:
     files = [*sorted((ROOT / "data").glob("*.toml")), *sorted((ROOT / "data" / "examples").glob("*.toml"))]
     studies = {path.relative_to(ROOT).as_posix(): _study_title(path) for path in files}
     for heading, found in (("notebooks", books), ("editions", editions), ("studies", studies)):
-        print(heading)
+        _print(heading)
         _print_table(list(found.items()))
     return 0
 
@@ -262,7 +284,7 @@ def _params(asked: argparse.Namespace) -> int:
     form, ignored = parameters.read(book, asked.notebook), readers.unread(book)
     if asked.json:
         lines = [parameters.told(one, is_read=one.name not in ignored) for one in form.values()]
-        print(json.dumps(lines, ensure_ascii=False, indent=2, default=str))
+        _print(json.dumps(lines, ensure_ascii=False, indent=2, default=str))
         return 0
     marked = dict.fromkeys(ignored, " (never read: a value changes nothing)")
     rows = [(one, f"{one.help}{marked.get(one.name, '')}".strip()) for one in form.values()]
@@ -276,7 +298,7 @@ def _new(asked: argparse.Namespace) -> int:
     from cxresearch.report import archive, drafts
 
     path = drafts.write(asked.question, ROOT)
-    print(archive.shown(path))
+    _print(archive.shown(path))
     _say(
         f"next: open it with `cxresearch lab {path.stem}`, change the terms in its parameters, run it, and write how to read it"
     )
@@ -299,7 +321,7 @@ def _shown(default: Any) -> str:
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        _print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 VERBS = {

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import re
 from datetime import date
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cxresearch.errors import UsageError
 
 EXIT_CODES = """exit codes: 0 done or up to date; 1 a notebook failed, the rest is rendered; 2 something asked for does not
 exist or fit; 3 the data check stopped the report; 4 no data for the period; 5 page or paper could not be made
 or written; 6 part of a sweep failed; 7 the report must not be published and is kept aside; 8 a verified report
-differs; 130 interrupted; 138 the process of a notebook died"""
+differs; 130 interrupted; 138 the process of a notebook died; 143 ended by the system"""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, as all our errors are."""
+    """A parser whose errors are one line, as all our errors are, and to which -1e3 is a number and no option."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(r"-(\.?[0-9]|inf$|nan$)")
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and stop."""
@@ -54,7 +60,7 @@ def parser() -> Parser:
     simulate.add_argument("--seed", type=int, default=1, help="the same seed gives the same customers (default: 1)")
     simulate.add_argument("--customers", type=int, help="how many customers (default: as the preset has, mostly 20000)")
     simulate.add_argument("--months", type=int, default=24, help="how many months (default: 24)")
-    simulate.add_argument("-o", "--output", metavar="DIR", help="folder to write to (default: data/demo)")
+    simulate.add_argument("-o", "--output", metavar="DIR", type=_path, help="folder to write to (default: data/demo)")
     simulate.set_defaults(verb="simulate")
 
     listing = verbs.add_parser("list", help="show notebooks, editions and studies", allow_abbrev=False)
@@ -63,7 +69,7 @@ def parser() -> Parser:
     verify = verbs.add_parser(
         "verify", help="make a delivered report again and compare every number", allow_abbrev=False
     )
-    verify.add_argument("folder", metavar="DIR", help="the folder of a report")
+    verify.add_argument("folder", metavar="DIR", type=_path, help="the folder of a report")
     verify.add_argument(
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
         help="a value that the record hides, such as a password; may be repeated",
@@ -73,13 +79,13 @@ def parser() -> Parser:
     compare = verbs.add_parser(
         "compare", help="put two reports side by side, every number and verdict", allow_abbrev=False
     )
-    compare.add_argument("first", metavar="A", help="the folder of a report, mostly the earlier one")
-    compare.add_argument("second", metavar="B", help="the folder of another report")
+    compare.add_argument("first", metavar="A", type=_path, help="the folder of a report, mostly the earlier one")
+    compare.add_argument("second", metavar="B", type=_path, help="the folder of another report")
     compare.add_argument("--json", action="store_true", help="as JSON, with every interval")
     compare.set_defaults(verb="compare")
 
     doctor = verbs.add_parser("doctor", help="check whether this machine can make reports", allow_abbrev=False)
-    doctor.add_argument("--data", metavar="FILE", help="study file to open (default: data/demo.toml)")
+    doctor.add_argument("--data", metavar="FILE", type=_path, help="study file to open (default: data/demo.toml)")
     doctor.set_defaults(verb="doctor")
 
     params = verbs.add_parser("params", help="show the parameters of a notebook", allow_abbrev=False)
@@ -98,7 +104,9 @@ def parser() -> Parser:
 
 
 def _add_values(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", metavar="FILE", help="study file: what columns mean (default: data/demo.toml)")
+    parser.add_argument(
+        "--data", metavar="FILE", type=_path, help="study file: what columns mean (default: data/demo.toml)"
+    )
     parser.add_argument(
         "--period", metavar="P", help="2026-10, 2026-Q3, latest, last-month or last-quarter (default: latest)"
     )
@@ -118,19 +126,33 @@ def _add_values(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
+        type=_path,
         help="values for parameters from a file, TOML or JSON; -p is stronger, the edition's values are weaker",
     )
     parser.add_argument("-j", "--jobs", metavar="N", type=_jobs, help="notebooks that run at once (default: 2)")
     parser.add_argument(
         "--no-fork", action="store_true", help="start each notebook's Python by itself, which is slower"
     )
-    parser.add_argument("-o", "--output", metavar="DIR", help="folder that NAME/PERIOD is put under (default: reports)")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=_path, help="folder that NAME/PERIOD is put under (default: reports)"
+    )
 
 
 def _add_flow(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="say what would run and why, and run nothing")
     parser.add_argument("--force", action="store_true", help="run everything, also what is up to date")
     parser.add_argument("--resume", action="store_true", help="take over what a failed or interrupted run has done")
+
+
+def _path(text: str) -> str:
+    if not text:  # mostly a variable of the shell that is not set
+        raise argparse.ArgumentTypeError("is empty; name a place, or leave the option out")
+    try:
+        os.stat(text)
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise argparse.ArgumentTypeError(f"{text[:40]!r}…: {(error.strerror or '').lower()}") from None
+    return text
 
 
 def _jobs(text: str) -> int:

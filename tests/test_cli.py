@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from datetime import date
@@ -81,6 +82,16 @@ def test_answers_that_need_no_numbers_load_none(words: list[str]):
         (["report", "--as-of", "tomorrow"], "argument --as-of: 'tomorrow' is no date such as 2026-10-31"),
         (["report", "-j", "0"], "argument -j/--jobs: '0' is no whole number from 1 to 999"),
         (["report", "--as-of", "2026-02-30"], "argument --as-of: '2026-02-30' is no day of the calendar"),
+        (["report", "-p", "window", "-1e3"], "parameter 'window': '-1e3' is no whole number from 1 to 120"),
+        (["report", "-p", "window", "-inf"], "parameter 'window': '-inf' is no whole number from 1 to 120"),
+        (["report", "-p", "segment", "a\0b"], "parameter 'segment': 'a\\x00b' is no text"),
+        (["report", "-p", "segment", "\udcff"], "parameter 'segment': '\\udcff' is no text"),
+        (["report", "--period", ""], "parameter 'period' is empty; give a value, or leave it out"),
+        (["report", "-p", "data", ""], "parameter 'data' is empty; give a value, or leave it out"),
+        (["report", "--data", ""], "argument --data: is empty; name a place, or leave the option out"),
+        (["report", "-o", ""], "argument -o/--output: is empty; name a place, or leave the option out"),
+        (["report", "-o", "x" * 5000], f"argument -o/--output: '{'x' * 40}'…: file name too long"),
+        (["report", "-f", "README.md"], "error: README.md: a file of values ends with .toml or .json"),
         (["report", "--perio", "2026-10"], "unrecognized arguments: --perio"),
         (["publish"], "invalid choice: 'publish'"),
         (["simulate", "--seed", "x"], "argument --seed: invalid int value: 'x'"),
@@ -92,7 +103,50 @@ def test_what_does_not_fit_is_one_line_and_exit_2(
     """A wrong word stops before any notebook starts and says what was probably meant."""
     monkeypatch.setattr(run, "_executed", lambda *_: pytest.fail("a notebook was started"))
     assert cli.main(words) == 2
-    assert message in complaint(capsys)
+    assert message in f"error: {complaint(capsys)}"
+
+
+def test_values_too_deep_to_read_are_one_line(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A file of values with lists inside lists without end is refused as any other that cannot be read."""
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert cli.main(["report", "-f", str(tmp_path / "deep.json")]) == 2
+    assert "too deep to read" in complaint(capsys)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["params", "churn"], ["run", "absent"]])
+def test_a_reader_who_leaves_changes_nothing(words: list[str]):
+    """Behind `| head -1` a command ends as it would have, with its own exit code and not one line of Python's."""
+    command = [sys.executable, "-m", "cxresearch", *words]
+    whole = subprocess.run(command, capture_output=True, text=True, cwd=cli.ROOT)
+    for stream in ("stdout", "stderr"):
+        out, into = os.pipe()
+        os.close(out)
+        ends = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: into}
+        left = subprocess.run(command, **ends, text=True, cwd=cli.ROOT)
+        os.close(into)
+        assert left.returncode == whole.returncode
+        assert (left.stderr or "") == ("" if stream == "stderr" else whole.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["--help"], ["params", "churn"]])
+def test_a_full_disk_behind_standard_output_is_told(words: list[str]):
+    """Where the answer cannot be written, that is one line and exit code 5."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "cxresearch", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=cli.ROOT)
+    assert done.returncode == 5
+    assert done.stderr.startswith("cxresearch: error: what was found cannot be written")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_letters_that_the_terminal_lacks_are_written_out():
+    """A terminal of another alphabet gets such letters as codes, and the command goes on."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    script = "import sys; from cxresearch import cli; cli._print('\u00e9')"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cli.ROOT)
+    assert (done.returncode, done.stdout) == (0, "\\xe9\n")
 
 
 def test_values_reach_the_notebooks_that_have_them(requests: list[Request]):
@@ -102,6 +156,15 @@ def test_values_reach_the_notebooks_that_have_them(requests: list[Request]):
     assert plan.values["leavers"] == {"segment": "NO", "window": 7, "data": "data/demo.toml", "period": "2026-10"}
     assert plan.values["scores"] == {"segment": "NO", "data": "data/demo.toml", "period": "2026-10"}
     assert requests[0].as_of == date(2026, 11, 2)
+
+
+def test_values_of_a_file_are_not_swept(requests: list[Request], project: Path, tmp_path: Path):
+    """A value that a file gives is stronger than the edition's sweep, as one that is typed is."""
+    with (project / "reports" / "monthly.toml").open("a") as edition:
+        edition.write("[sweep]\nwindow = [6, 12]\n")
+    (tmp_path / "mine.toml").write_text("window = 9\n")
+    assert cli.main(["report", "-f", str(tmp_path / "mine.toml")]) == 0
+    assert [run.checked(one).values["leavers"]["window"] for one in requests] == [9]
 
 
 def test_typed_paths_start_where_the_user_stands(

@@ -320,3 +320,9 @@ def test_unknown_terms_name_the_nearest(tmp_path: Path):
         study.missing("satisfation")
     with pytest.raises(UsageError, match=r"^own has no surveys.satisfaction; it has period, tenure_m$"):
         study.frame(["satisfaction"])
+
+
+def test_a_name_too_long_for_any_file_is_no_study_file(tmp_path: Path):
+    """A name that the system refuses is told as any other file that is not there."""
+    with pytest.raises(UsageError, match=r"^no study file 'x"):
+        mapping.load(tmp_path / ("x" * 5000))

@@ -141,9 +141,16 @@ class _Reader:
         return tuple(values)
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
+
+
 def load(path: Path) -> Mapping:
     """The mapping in a file, checked key by key; raises UsageError with file, place, and what is allowed."""
-    if not path.is_file():
+    if not _is_file(path):
         there = sorted(p.name for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         has = f"; {path.parent.name}/ has {', '.join(there)}" if there else ""
         raise UsageError(f"no study file {path.name!r}{has}")

@@ -257,7 +257,14 @@ def _fits(value: Any, kind: Kind) -> bool:
         return type(value) in (int, float) and math.isfinite(value)
     if kind.name == "date":
         return isinstance(value, date) and not isinstance(value, datetime)
+    if kind.name == "str":
+        return isinstance(value, str) and _can_be_typed(value)
     return type(value).__name__ == kind.name
+
+
+def _can_be_typed(text: str) -> bool:
+    """Whether a command line can hold a text and a file can: no zero byte, no half letters."""
+    return "\0" not in text and text.encode("utf-8", "ignore").decode() == text
 
 
 def named(name: str, parameters: Mapping[str, Parameter], where: str, source: str = "") -> Parameter:

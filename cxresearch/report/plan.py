@@ -91,7 +91,10 @@ def checked(request: Request, say: Say = lambda _: None) -> Plan:
             )
     shared: dict[str, Any] = {}
     for name in ("data", "period"):
-        shared[name] = next((v[name] for v in values.values() if name in v), None) or _default(forms, name)
+        shared[name] = next((v[name] for v in values.values() if name in v), None)
+        if shared[name] == "":  # mostly a variable of the shell that is not set; the default would be another report
+            raise UsageError(f"parameter {name!r} is empty; give a value, or leave it out")
+        shared[name] = shared[name] or _default(forms, name)
     say(f"checking {secrets.shown('data', archive.from_root(request.root / shared['data'], request.root))}")
     as_of = request.as_of.isoformat() if request.as_of else None
     segments = {str(v["segment"]) for v in values.values() if "segment" in v} or {"all"}

@@ -44,7 +44,7 @@ class Member:
 
 
 def members(request: Request) -> list[Request]:
-    """A request for each combination of the swept values; one that was given on the command line is not swept.
+    """A request for each combination of the swept values; one that the command line or its file gives is not swept.
 
     Raises UsageError for what no notebook has or takes, before anything runs.
     """
@@ -63,7 +63,7 @@ def members(request: Request) -> list[Request]:
         texts[key] = [_text(value) for value in values]
         if len(set(texts[key])) < len(values):
             raise UsageError(f"{where}: {key} has a value twice")
-    swept = [key for key in texts if key not in request.values]
+    swept = [key for key in texts if key not in request.values and key not in request.file_values]
     combined = itertools.product(*(texts[key] for key in swept))
     return [replace(request, values={**request.values, **dict(zip(swept, one, strict=True))}) for one in combined]
 

@@ -14,15 +14,17 @@ from cxresearch.report.parameters import Parameter, parse
 
 def from_file(path: Path, shown: str) -> dict[str, Any]:
     """The values that a file gives by name, typed as TOML and JSON type them; `shown` names it in errors."""
+    if path.suffix not in (".toml", ".json"):
+        raise UsageError(f"{shown}: a file of values ends with .toml or .json")
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
             return tomllib.loads(text)
-        if path.suffix != ".json":
-            raise UsageError(f"{shown}: a file of values ends with .toml or .json")
         values = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
     except OSError as error:
         raise UsageError(f"{shown}: {(error.strerror or 'not readable').lower()}") from None
+    except RecursionError:
+        raise UsageError(f"{shown}: lists or tables within one another, too deep to read") from None
     except ValueError as error:  # of TOML, of JSON, and of letters that are no UTF-8
         raise UsageError(f"{shown}: {error}") from None
     if not isinstance(values, dict):

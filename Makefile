@@ -3,7 +3,7 @@
 # make lab      open the notebooks
 # make validate measure coverage and bias against simulated truth (slow), written to tests/VALIDITY.md
 # make bench    time the monthly edition, then time and memory on large tables, beside other ways to the same (slow)
-# make upgrade  pin the newest packages (needs uv)
+# make upgrade  pin the newest packages (needs uv), install them, and compare with every witness again
 
 ENV := .venv
 BIN := $(ENV)/bin
@@ -60,3 +60,5 @@ $(STAMP): requirements.txt pyproject.toml
 upgrade:
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 		--no-annotate --custom-compile-command "make upgrade" --extra test --group build pyproject.toml -o requirements.txt
+	$(MAKE) $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/test_witness*.py tests/test_reference*.py tests/test_published.py

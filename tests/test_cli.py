@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -237,6 +238,28 @@ def test_simulation_never_writes_over_data(project: Path, tmp_path: Path, capsys
     assert cli.main(["simulate", "-o", str(tmp_path / "own")]) == 2
     assert "holds something that was not simulated" in complaint(capsys)
     assert (tmp_path / "own" / "panel.parquet").read_bytes() == b"mine"
+
+
+def test_what_cannot_be_written_is_one_line_and_exit_5(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A file in the place of a folder, for a simulated operator or a new notebook: said where, and left as it was."""
+    (tmp_path / "taken").write_text("mine")
+    few = ["simulate", "--customers", "100", "--months", "3", "-o"]
+    for words in ([*few, str(tmp_path / "taken")], [*few, str(tmp_path / "taken" / "inside")]):
+        assert cli.main(words) == 5
+        assert "cannot be read or written: " in complaint(capsys)
+    shutil.rmtree(project / "notebooks")
+    assert cli.main(["new", "Who calls?"]) == 5
+    assert complaint(capsys).endswith("who_calls.ipynb: cannot be read or written: No such file or directory")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_simulation_that_memory_cannot_hold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """More customers than any machine holds: one line that says so."""
+    assert cli.main(["simulate", "--customers", "9" * 14, "-o", str(tmp_path / "vast")]) == 2
+    assert "ask for fewer" in complaint(capsys)
+    assert not (tmp_path / "vast").exists()
 
 
 def test_the_worst_error_is_the_exit_code(project: Path, monkeypatch: pytest.MonkeyPatch):

@@ -162,8 +162,9 @@ def _foretell(request: Request) -> int:
     from cxresearch.report import archive, freshness, sweep
     from cxresearch.report.plan import checked
 
-    for member in sweep.members(request):
-        plan = checked(member, _say)
+    plans = [checked(member, _say) for member in sweep.members(request)]
+    sweep.apart(plans)
+    for plan in plans:
         _print(archive.shown(plan.folder))
         _print_table(freshness.outlook(plan))
     return 0

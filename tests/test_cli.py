@@ -168,6 +168,15 @@ def test_values_of_a_file_are_not_swept(requests: list[Request], project: Path, 
     assert [run.checked(one).values["leavers"]["window"] for one in requests] == [9]
 
 
+def test_a_dry_run_refuses_what_the_run_would(project: Path, capsys: pytest.CaptureFixture[str]):
+    """Two members of a sweep that would lie in one folder are refused before anything runs, also by --dry-run."""
+    with (project / "reports" / "monthly.toml").open("a") as edition:
+        edition.write('[sweep]\nperiod = ["latest", "2026-10"]\n')
+    for words in (["report", "--dry-run"], ["report"]):
+        assert cli.main(words) == 2
+        assert "two members of the sweep would lie in " in complaint(capsys)
+
+
 def test_typed_paths_start_where_the_user_stands(
     requests: list[Request], project: Path, monkeypatch: pytest.MonkeyPatch
 ):

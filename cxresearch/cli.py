@@ -43,6 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CxError as error:
         _complain(error)
         return error.exit_code
+    except OSError as error:  # wherever: a folder that may not be entered, a full disk, a file in a folder's place
+        from cxresearch.report import archive
+
+        where = f"{archive.without_home(str(error.filename))}: " if error.filename else ""
+        _complain(NotWritten(f"{where}cannot be read or written: {error.strerror or error}"))
+        return NotWritten.exit_code
     except KeyboardInterrupt:
         _say("cxresearch: interrupted")
         return INTERRUPTED
@@ -156,8 +162,9 @@ def _foretell(request: Request) -> int:
     from cxresearch.report import archive, freshness, sweep
     from cxresearch.report.plan import checked
 
-    for member in sweep.members(request):
-        plan = checked(member, _say)
+    plans = [checked(member, _say) for member in sweep.members(request)]
+    sweep.apart(plans)
+    for plan in plans:
         _print(archive.shown(plan.folder))
         _print_table(freshness.outlook(plan))
     return 0
@@ -248,9 +255,12 @@ def _simulate(asked: argparse.Namespace) -> int:
     from cxresearch.report import archive
 
     folder = Path(asked.output).resolve() if asked.output else ROOT / "data" / "demo"
-    if folder.exists() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "truth.parquet").is_file():
         raise UsageError(f"{archive.shown(folder)} holds something that was not simulated; name another folder with -o")
-    written = simulate(folder, preset=asked.preset, seed=asked.seed, customers=asked.customers, months=asked.months)
+    try:
+        written = simulate(folder, preset=asked.preset, seed=asked.seed, customers=asked.customers, months=asked.months)
+    except MemoryError:
+        raise UsageError("so many customers and months do not fit into this machine's memory; ask for fewer") from None
     for path in written:
         _print(archive.shown(path))
     return 0

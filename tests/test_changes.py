@@ -134,3 +134,24 @@ def test_what_is_no_report_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
     """One clear line, exit 2."""
     assert cli.main(["compare", str(tmp_path), str(tmp_path)]) == 2
     assert "is not the folder of a report: it has no run.json" in capsys.readouterr().err
+
+
+def test_two_quarters_name_the_quarter_before_and_nothing_else_so(tmp_path: Path) -> None:
+    """The quarter before meets that of the other report; a number that names no term keeps none."""
+    first = report(tmp_path, "2026-Q2", number(), number(term="2026-Q1", finding="churn_rate", estimate=0.02))
+    second = report(tmp_path, "2026-Q3", number(), number(term="2026-Q2", finding="churn_rate", estimate=0.03))
+    found = changes.between(first, second)
+    assert one(found, finding="churn_rate").row["term"] == "the period before"
+    assert one(found, finding="churn_rate").difference == pytest.approx(0.01, rel=1e-9)
+    assert "before" not in str(one(found, finding="leavers").row["term"])
+
+
+def test_a_record_that_is_not_whole_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A `run.json` of something else is told in one line, on either side."""
+    whole, other = report(tmp_path, "2026-09", number()), tmp_path / "other"
+    other.mkdir()
+    for text in ("{}", '{"status": "complete"}', '{"period": "2026-10", "study": 5}'):
+        (other / "run.json").write_text(text)
+        for words in ([str(other), str(whole)], [str(whole), str(other)]):
+            assert cli.main(["compare", *words]) == 2
+            assert "run.json lacks" in capsys.readouterr().err

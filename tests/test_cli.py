@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -167,6 +168,15 @@ def test_values_of_a_file_are_not_swept(requests: list[Request], project: Path, 
     assert [run.checked(one).values["leavers"]["window"] for one in requests] == [9]
 
 
+def test_a_dry_run_refuses_what_the_run_would(project: Path, capsys: pytest.CaptureFixture[str]):
+    """Two members of a sweep that would lie in one folder are refused before anything runs, also by --dry-run."""
+    with (project / "reports" / "monthly.toml").open("a") as edition:
+        edition.write('[sweep]\nperiod = ["latest", "2026-10"]\n')
+    for words in (["report", "--dry-run"], ["report"]):
+        assert cli.main(words) == 2
+        assert "two members of the sweep would lie in " in complaint(capsys)
+
+
 def test_typed_paths_start_where_the_user_stands(
     requests: list[Request], project: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -237,6 +247,28 @@ def test_simulation_never_writes_over_data(project: Path, tmp_path: Path, capsys
     assert cli.main(["simulate", "-o", str(tmp_path / "own")]) == 2
     assert "holds something that was not simulated" in complaint(capsys)
     assert (tmp_path / "own" / "panel.parquet").read_bytes() == b"mine"
+
+
+def test_what_cannot_be_written_is_one_line_and_exit_5(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A file in the place of a folder, for a simulated operator or a new notebook: said where, and left as it was."""
+    (tmp_path / "taken").write_text("mine")
+    few = ["simulate", "--customers", "100", "--months", "3", "-o"]
+    for words in ([*few, str(tmp_path / "taken")], [*few, str(tmp_path / "taken" / "inside")]):
+        assert cli.main(words) == 5
+        assert "cannot be read or written: " in complaint(capsys)
+    shutil.rmtree(project / "notebooks")
+    assert cli.main(["new", "Who calls?"]) == 5
+    assert complaint(capsys).endswith("who_calls.ipynb: cannot be read or written: No such file or directory")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_simulation_that_memory_cannot_hold_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """More customers than any machine holds: one line that says so."""
+    assert cli.main(["simulate", "--customers", "9" * 14, "-o", str(tmp_path / "vast")]) == 2
+    assert "ask for fewer" in complaint(capsys)
+    assert not (tmp_path / "vast").exists()
 
 
 def test_the_worst_error_is_the_exit_code(project: Path, monkeypatch: pytest.MonkeyPatch):

@@ -128,3 +128,11 @@ def test_a_process_that_cannot_fork_is_only_a_note(monkeypatch: pytest.MonkeyPat
     """Without fork reports are made all the same."""
     monkeypatch.delattr("os.fork")
     assert environment.forking().state == "note"
+
+
+def test_a_study_is_named_without_the_users_home(project: Path, capsys: pytest.CaptureFixture[str]):
+    """A study file of the project is named from its root, as everywhere; no line has the path to it."""
+    assert cli.main(["doctor", "--data", str(project / "absent.toml")]) == 2
+    told = capsys.readouterr().out
+    assert "stop  absent.toml: no study file 'absent.toml'" in told
+    assert str(project) not in told

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cxresearch.data.periods import is_month, shift
+from cxresearch.data.periods import before
 from cxresearch.errors import UsageError
 from cxresearch.measures import MEASURES, number
 from cxresearch.report import archive
@@ -22,7 +22,7 @@ from cxresearch.report.verification import basis
 NOT_TESTED = "difference shown, not tested"
 SIDE = ("edition", "period", "run", "commit", "dirty")
 NUMBERS = ("estimate", "conf_low", "conf_high", "conf_level", "n")
-BEFORE = "the period before"  # a term that names the month before its own report's
+BEFORE = "the period before"  # a term that names the period before its own report's
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,10 @@ def _report(folder: Path) -> dict[str, Any]:
     found = archive.record(folder)
     if found is None:
         raise UsageError(f"{archive.shown(folder)} is not the folder of a report: it has no {archive.RECORD}")
+    kinds = {"period": str, "study": dict, "parameters": dict, "versions": dict}
+    if lacking := [name for name, kind in kinds.items() if not isinstance(found.get(name), kind)]:
+        lacks = f"its {archive.RECORD} lacks {', '.join(lacking)}"
+        raise UsageError(f"{archive.shown(folder)} is no whole report: {lacks}; make it again")
     return found
 
 
@@ -74,9 +78,8 @@ def _about(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rows(folder: Path, period: str) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The rows of a report; a month that is the one before the report's own is named so, and meets that of the other."""
-    before = shift(period, -1) if is_month(period) else None
-    named = {before: BEFORE, period: "the period"}
+    """The rows of a report; a period that is the one before the report's own is named so, and meets that of the other."""
+    named = {before(period): BEFORE, period: "the period"}
     table = open_ledger(folder.resolve() / "ledger.parquet")
     table["term"] = [named.get(term, term) for term in table["term"].astype(object).where(table["term"].notna(), None)]
     return keyed(table)

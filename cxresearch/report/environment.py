@@ -158,6 +158,7 @@ def study(root: Path, data: str) -> Check:
     from cxresearch.data.opening import preflight
 
     path = root / data
+    data = archive.from_root(path, root)
     try:
         read = mapping.load(path)
         if read.simulate is not None and not all((read.folder / t.file).is_file() for t in read.tables.values()):

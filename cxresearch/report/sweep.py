@@ -68,6 +68,14 @@ def members(request: Request) -> list[Request]:
     return [replace(request, values={**request.values, **dict(zip(swept, one, strict=True))}) for one in combined]
 
 
+def apart(plans: Sequence[Plan]) -> None:
+    """Raise UsageError where two members would lie in one folder, as two studies would, or two words for one month."""
+    folders = [plan.folder for plan in plans]
+    if twice := [folder for folder in folders if folders.count(folder) > 1]:
+        where = archive.shown(twice[0])
+        raise UsageError(f"two members of the sweep would lie in {where}; sweep one study, and each period once")
+
+
 def make(request: Request, say: Say, fail_fast: bool = False) -> list[Member]:
     """Make every member; all are checked before the first one runs. One that fails does not end the others.
 
@@ -77,9 +85,7 @@ def make(request: Request, say: Say, fail_fast: bool = False) -> list[Member]:
     asked = members(request)
     names = [_name(one, request) for one in asked]
     plans = [_plan(one, keep_going) for one in asked]
-    folders = [plan.folder for plan in plans if isinstance(plan, Plan)]
-    if twice := [folder for folder in folders if folders.count(folder) > 1]:
-        raise UsageError(f"two members of the sweep would lie in {archive.shown(twice[0])}; sweep one study at a time")
+    apart([plan for plan in plans if isinstance(plan, Plan)])
     done: list[Member] = []
     for name, one, plan in zip(names, asked, plans, strict=True):
         if done and done[-1].failed and not keep_going:

@@ -135,7 +135,7 @@ class Watched(Kernel):
 
 
 def allow() -> None:
-    """Let kernels start again: what was stopped before this run is over."""
+    """Let kernels start again: the run that was stopped is over."""
     stopping.clear()
 
 

@@ -138,7 +138,6 @@ def _run(names: Sequence[str], plan: Plan, made: Path, say: Say, found: Facts) -
         return []
     from cxresearch.report import kernels
 
-    kernels.allow()
     say(f"running {', '.join(names)}")
     beside = min(plan.request.at_once, len(names))
     pool = ThreadPoolExecutor(max_workers=plan.request.at_once)
@@ -150,6 +149,7 @@ def _run(names: Sequence[str], plan: Plan, made: Path, say: Say, found: Facts) -
         raise
     finally:
         pool.shutdown()
+        kernels.allow()
 
 
 def _marked(chapter: Chapter, made: Path, found: Facts) -> Chapter:

@@ -123,7 +123,7 @@ def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) 
     )
     if asked.dry_run:
         return _foretell(request)
-    with _ended_like_interrupted():
+    with _ended_like_interrupted(kept=True):
         return _make_all(request, fail_fast=getattr(asked, "fail_fast", False))
 
 
@@ -228,8 +228,8 @@ def _file_values(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 @contextmanager
-def _ended_like_interrupted() -> Iterator[None]:
-    """Let a polite end by the system (SIGTERM, or SIGHUP when the terminal closes) clean up, as an interrupt does."""
+def _ended_like_interrupted(kept: bool = False) -> Iterator[None]:
+    """Let the system's polite end (SIGTERM, or SIGHUP of a terminal) clean up; say how to go on where work is `kept`."""
 
     def end(*_: Any) -> NoReturn:
         raise SystemExit(TERMINATED)
@@ -240,7 +240,8 @@ def _ended_like_interrupted() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        _say("notebooks that were done are kept for a day; to take them over, run again with --resume")
+        if kept:
+            _say("notebooks that were done are kept for a day; to take them over, run again with --resume")
         raise
     finally:
         for sign, handler in before.items():
@@ -329,9 +330,9 @@ def _shown(default: Any) -> str:
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        _print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    from cxresearch.report.texts import columns
+
+    _print("\n".join(f"  {line}" for line in columns(rows)))
 
 
 VERBS = {

@@ -1,4 +1,4 @@
-"""What several test files share: the small operator, and one warning that is not ours."""
+"""What several test files share: the small operator, the tiny project, and one warning that is not ours."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+import tiny_project
 from reference_case import REFERENCE, Case, entries
+
+from cxresearch import cli
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, but Ibis 12 still calls a name that DuckDB 2 has renamed."""
     config.addinivalue_line("filterwarnings", "ignore:fetch_arrow_table:DeprecationWarning")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of two notebooks, a summary, one edition and one study; the command line takes it for its own."""
+    root = tiny_project.made(tmp_path / "project")
+    monkeypatch.setattr(cli, "ROOT", root)
+    tiny_project.stand_in_for_the_study(monkeypatch)
+    return root
 
 
 @pytest.fixture(scope="session")

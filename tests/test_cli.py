@@ -10,7 +10,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-import tiny_project
 
 from cxresearch import cli
 from cxresearch.errors import CxError, KernelDied
@@ -19,15 +18,6 @@ from cxresearch.report.plan import Request
 from cxresearch.report.run import Outcome
 
 HEAVY = ("pandas", "numpy", "matplotlib", "ibis", "duckdb", "nbconvert", "typst", "papermill", "scipy", "nbformat")
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of two notebooks, one edition and one study; the command line takes it for its own."""
-    root = tiny_project.made(tmp_path / "project")
-    monkeypatch.setattr(cli, "ROOT", root)
-    tiny_project.stand_in_for_the_study(monkeypatch)
-    return root
 
 
 @pytest.fixture

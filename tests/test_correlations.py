@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from berkeley import admissions
 from scipy import stats
 from small_study import study_of
 
@@ -167,27 +168,6 @@ def test_correlations_that_cannot_be_compared() -> None:
 
 
 # -- a sign that turns
-
-ADMISSIONS = {  # Berkeley 1973: admitted and rejected men, admitted and rejected women, by department
-    "A": (512, 313, 89, 19),
-    "B": (353, 207, 17, 8),
-    "C": (120, 205, 202, 391),
-    "D": (138, 279, 131, 244),
-    "E": (53, 138, 94, 299),
-    "F": (22, 351, 24, 317),
-}
-
-
-def admissions(fewer_men: float = 1.0) -> pd.DataFrame:
-    """One row a person: whether a man, whether admitted, and the department; `fewer_men` thins the admitted men."""
-    kinds = ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0))
-    rows = [
-        (man, admitted, department)
-        for department, counts in ADMISSIONS.items()
-        for (man, admitted), count in zip(kinds, counts, strict=True)
-        for _ in range(round(count * (fewer_men if man and admitted else 1)))
-    ]
-    return pd.DataFrame(rows, columns=["prepaid", "fcr", "value_segment"])
 
 
 def test_a_sign_within_noise_is_no_reversal(tmp_path: Path) -> None:

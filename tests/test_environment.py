@@ -7,24 +7,14 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-import tiny_project
 
 from cxresearch import cli
 from cxresearch.data import opening
 from cxresearch.errors import GateClosed
-from cxresearch.report import environment, kernels
+from cxresearch.report import environment, kernels, zygote
 from cxresearch.report.environment import Check
 
 FINE = Check("any", "ok", "fine")
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project that the command line takes for its own."""
-    root = tiny_project.made(tmp_path / "project")
-    monkeypatch.setattr(cli, "ROOT", root)
-    tiny_project.stand_in_for_the_study(monkeypatch)
-    return root
 
 
 def names(out: str) -> dict[str, str]:
@@ -126,7 +116,7 @@ def test_no_browser_is_only_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_process_that_cannot_fork_is_only_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without fork reports are made all the same."""
-    monkeypatch.delattr("os.fork")
+    monkeypatch.setattr(zygote, "POSSIBLE", False)
     assert environment.forking().state == "note"
 
 

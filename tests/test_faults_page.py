@@ -37,15 +37,6 @@ PLACEHOLDER = EMPTY.replace("put_on(", 'ax.set_axis_off()\nax.text(.5, .5, "not 
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of two chapters and a summary, which the command line takes for its own."""
-    root = tiny_project.made(tmp_path / "project")
-    monkeypatch.setattr(cli, "ROOT", root)
-    tiny_project.stand_in_for_the_study(monkeypatch)
-    return root
-
-
-@pytest.fixture
 def report(project: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
     """`cxresearch report` with these words: its exit code and its error lines."""
 

@@ -10,40 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+from berkeley import admissions
 from reference_case import stand_in, table
 from small_study import study_of
 from test_reference_paths import ecsi
 
 import cxresearch as cx
 
-# Bickel, Hammel & O'Connell (1975), Science 187: applicants of six departments; admitted and rejected men, then women
-BERKELEY = {
-    "A": (512, 313, 89, 19),
-    "B": (353, 207, 17, 8),
-    "C": (120, 205, 202, 391),
-    "D": (138, 279, 131, 244),
-    "E": (53, 138, 94, 299),
-    "F": (22, 351, 24, 317),
-}
-
-
-DEPARTMENTS = {"B": "revenue", "C": "margin", "D": "latency_ms", "E": "wait_s", "F": "outage_min"}  # A is none of them
-
-
-def applicants() -> pd.DataFrame:
-    """One row an applicant: being a man stands in for a prepaid plan, admission for leaving, departments for numbers."""
-    cells = [
-        pd.DataFrame(
-            {"prepaid": man, "churned": admitted, **{term: int(x == department) for x, term in DEPARTMENTS.items()}},
-            index=range(n),
-        )
-        for department, counts in BERKELEY.items()
-        for (man, admitted), n in zip(((1, 1), (1, 0), (0, 1), (0, 0)), counts, strict=True)
-    ]
-    frame = pd.concat(cells, ignore_index=True)
-    return frame.assign(customer_id=[f"a{i}" for i in range(len(frame))])
+# departments stand in for numbers; A is none of them
+DEPARTMENTS = {"B": "revenue", "C": "margin", "D": "latency_ms", "E": "wait_s", "F": "outage_min"}
 
 
 @pytest.mark.usefixtures("reference")
@@ -76,7 +52,10 @@ def test_relative_weights_of_motor_cars(tmp_path: Path) -> None:
 
 def test_admissions_of_berkeley_turn(tmp_path: Path) -> None:
     """Simpson's classic: men are admitted more (odds ratio 1.84) over all, and less (.905) within departments."""
-    study = study_of(tmp_path, panel=applicants())
+    frame = admissions().rename(columns={"fcr": "churned"})
+    departments = {term: (frame.value_segment == x).astype(float) for x, term in DEPARTMENTS.items()}
+    ids = [f"a{i}" for i in range(len(frame))]
+    study = study_of(tmp_path, panel=frame.assign(customer_id=ids, **departments))
     found = cx.explain_churn(study, "prepaid", given=list(DEPARTMENTS.values()))
     ratio = {r["model"]: r["estimate"] for r in found.rows(measure="odds_ratio")}
     assert ratio["crude"] == pytest.approx(1.841, abs=5e-4)

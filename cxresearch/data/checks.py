@@ -248,8 +248,7 @@ def months(source: Source) -> dict[str, int]:
 
 def spare_own_tables(mapping: Mapping) -> None:
     """Refuse to simulate over tables that somebody else put there: only what a simulation left may be replaced."""
-    wanted = [mapping.folder / table.file for table in mapping.tables.values()]
-    there, lacking = ([f.name for f in wanted if f.is_file() is is_there] for is_there in (True, False))
+    there, lacking = ([f.name for f in mapping.table_files if f.is_file() is is_there] for is_there in (True, False))
     ours = (mapping.folder / "study.toml").is_file() or any(mapping.folder.glob(".aside-*"))
     if there and not ours:
         told = f"{', '.join(there)} is there, {', '.join(lacking)} is not, and a simulation would replace both"

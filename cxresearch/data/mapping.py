@@ -89,6 +89,17 @@ class Mapping:
     source: str = ""
     simulate: MappingType[str, Any] | None = None
 
+    @property
+    def table_files(self) -> list[Path]:
+        """The files of the tables, without those that are joined to them."""
+        return [self.folder / table.file for table in self.tables.values()]
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that the study consists of, this one first."""
+        joined = [self.folder / table.join.file for table in self.tables.values() if table.join is not None]
+        return [self.path, *self.table_files, *joined]
+
 
 _KINDS = {
     str: "text",

@@ -61,9 +61,8 @@ def preflight(
 ) -> Preflight:
     """What a report will be of, found before any notebook runs; raises what `open_study` raises."""
     mapping = _load(data)
-    engine = Engine()
-    sources = {name: engine.source(mapping, table) for name, table in mapping.tables.items()}
-    counts = _counts(mapping, sources)
+    engine, opened = _opened(mapping)
+    sources, counts = opened.sources, opened.counts
     resolved = _period(mapping, counts, period, as_of)
     checks.gate(mapping, sources, resolved)
     for segment in segments:
@@ -72,8 +71,6 @@ def preflight(
         # a failing expression or cast shows here, before a notebook meets it
         source.select(list(source.values)).limit(1).to_pyarrow()
     rows = {name: int(source.table.count().to_pyarrow().as_py()) for name, source in sources.items()}
-    files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
-    files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
     columns = frozenset(f"{name}.{column}" for name, source in sources.items() for column in source.values)
     last = max(month for months in counts.values() for month in months)
     passed_over = periods.doubt(last, counts, as_of) if period == "latest" and resolved != last else ""
@@ -81,7 +78,7 @@ def preflight(
         mapping.name,
         mapping.title,
         resolved,
-        fingerprint(files),
+        fingerprint(mapping.files),
         rows,
         columns,
         periods.doubt(resolved, counts, as_of),
@@ -104,9 +101,7 @@ _OPENED: WeakKeyDictionary[Engine, _Opened] = WeakKeyDictionary()  # an engine l
 
 def _opened(mapping: Mapping) -> tuple[Engine, _Opened]:
     """The engine and tables of a mapping: those of a study that is open, while no file has changed since."""
-    files = [mapping.path, *(mapping.folder / t.file for t in mapping.tables.values())]
-    files += [mapping.folder / t.join.file for t in mapping.tables.values() if t.join is not None]
-    seen = [(file, file.stat()) for file in files if file.is_file()]
+    seen = [(file, file.stat()) for file in mapping.files if file.is_file()]
     known = tuple((file, now.st_ino, now.st_size, now.st_mtime_ns) for file, now in seen)
     for engine, opened in list(_OPENED.items()):
         if opened.files == known:
@@ -120,8 +115,7 @@ def _opened(mapping: Mapping) -> tuple[Engine, _Opened]:
 def _load(data: str) -> Mapping:
     path = Path(data) if Path(data).is_absolute() else ROOT / data
     mapping = mappings.load(path)
-    wanted = [mapping.folder / table.file for table in mapping.tables.values()]
-    if mapping.simulate is not None and not all(file.is_file() for file in wanted):
+    if mapping.simulate is not None and not all(file.is_file() for file in mapping.table_files):
         from cxresearch.data.simulation import simulate
 
         checks.spare_own_tables(mapping)

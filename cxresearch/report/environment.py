@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from cxresearch.errors import CxError
-from cxresearch.report import archive
+from cxresearch.report import archive, zygote
 
 INSTALL = "run `make report`, which installs what requirements.txt names"
 PYTHONS = ((3, 11), (3, 15))  # from, and before
@@ -109,7 +108,7 @@ def fonts() -> Check:
 
 def forking() -> Check:
     """Whether a process can be forked: notebooks then start sooner."""
-    if hasattr(os, "fork"):
+    if zygote.POSSIBLE:
         return Check("fork", "ok", "possible")
     return Check("fork", "note", "not possible here: each notebook starts a Python of its own, some seconds longer")
 
@@ -161,7 +160,7 @@ def study(root: Path, data: str) -> Check:
     data = archive.from_root(path, root)
     try:
         read = mapping.load(path)
-        if read.simulate is not None and not all((read.folder / t.file).is_file() for t in read.tables.values()):
+        if read.simulate is not None and not all(file.is_file() for file in read.table_files):
             return Check(data, "ok", "its customers are simulated with the first report")
         found = preflight(str(path))
     except CxError as failure:

@@ -55,9 +55,7 @@ def _files(path: Path) -> list[Path] | None:
         mapping = mappings.load(path)
     except CxError:
         return None
-    names = [table.file for table in mapping.tables.values()]
-    names += [table.join.file for table in mapping.tables.values() if table.join is not None]
-    return [path, *(mapping.folder / name for name in names)]
+    return mapping.files
 
 
 def _digest(file: Path, memory: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from cxresearch.errors import CxError, GateClosed, NoData, NotWritten, UsageErro
 from cxresearch.report import archive, edition, exchange, parameters, shelf
 from cxresearch.report.plan import Plan, Request, Say, checked
 from cxresearch.report.run import Outcome, run_edition
+from cxresearch.report.texts import columns
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,7 @@ def make(request: Request, say: Say, fail_fast: bool = False) -> list[Member]:
 
 def table(made: Sequence[Member]) -> list[str]:
     """The members as lines: name, how it ended, seconds, and its answer."""
-    rows = [tuple(member.row.values()) for member in made]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = columns([tuple(member.row.values()) for member in made])
     failed = sum(member.failed for member in made)
     return [f"sweep of {len(made)}: {len(made) - failed} well, {failed} failed", *lines]
 

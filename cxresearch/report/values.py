@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,5 +48,10 @@ def dated(values: Mapping[str, Any], form: Mapping[str, Parameter], file: str) -
     """The values with dates where JSON, which has none, gives their text; TOML has dates of its own."""
     if not file.endswith(".json"):
         return dict(values)
-    is_day = {name for name, value in values.items() if form[name].kind.name == "date" and isinstance(value, str)}
-    return {name: parse(value, form[name]) if name in is_day else value for name, value in values.items()}
+    return {name: _dated(value, form[name]) for name, value in values.items()}
+
+
+def _dated(value: Any, parameter: Parameter) -> Any:
+    if isinstance(value, list) and parameter.kind.item is not None:
+        return [_dated(one, replace(parameter, kind=parameter.kind.item)) for one in value]
+    return parse(value, parameter) if parameter.kind.name == "date" and isinstance(value, str) else value

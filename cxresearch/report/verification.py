@@ -20,6 +20,7 @@ from cxresearch.report.edition import Edition
 from cxresearch.report.ledger import keyed, open_ledger
 from cxresearch.report.plan import Request, Say
 from cxresearch.report.secrets import HIDDEN
+from cxresearch.report.values import dated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,14 +124,7 @@ def _value(key: str, value: Any, parameter: parameters.Parameter) -> Any:
             raise UsageError(f"parameter {key!r} is hidden in {archive.RECORD}; give it again with -p {key} VALUE")
     if isinstance(value, str) and value.startswith("~/"):
         return str(Path(value).expanduser())
-    kind = parameter.kind.item or parameter.kind
-    if kind.name == "date":
-        return (
-            [date.fromisoformat(one) for one in value]
-            if isinstance(value, list)
-            else value and date.fromisoformat(value)
-        )
-    return value
+    return dated({key: value}, {key: parameter}, archive.RECORD)[key]
 
 
 def _previous(record: Mapping[str, Any], folder: Path) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import nbformat
 import pytest
 import tiny_project
+from commands import command
 
 from cxresearch import claims
 from cxresearch.data import engine
@@ -453,18 +453,11 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path, sign: str, code: int):
     for name in ("leavers", "scores"):
         waits = f"import os, pathlib, time\npathlib.Path('{name}.pid').write_text(str(os.getpid()))\ntime.sleep(600)"
         tiny_project.write_notebook(root, name, "Waits?", waits)
-    script = f"""import sys, pytest, tiny_project; from pathlib import Path; from cxresearch import cli
-tiny_project.stand_in_for_the_study(pytest.MonkeyPatch()); cli.ROOT = Path({str(root)!r})
-sys.exit(cli.main(['report']))"""
-    search = os.pathsep.join([str(archive.ROOT), str(Path(__file__).parent)])
-    running = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": search})
     pids = [root / "leavers.pid", root / "scores.pid"]
-    while not all(path.is_file() and path.read_text() for path in pids):
-        assert running.poll() is None
-        time.sleep(0.1)
-    running.send_signal(signal.Signals[sign])
-    assert running.wait(timeout=10) == code
-    for path in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(path.read_text()), 0)
+    with command(root, "report") as running:
+        while not all(path.is_file() and path.read_text() for path in pids):
+            assert running.process.poll() is None
+            time.sleep(0.1)
+        running.process.send_signal(signal.Signals[sign])
+        assert running.ended(10) == code
     assert list((root / "reports" / "monthly").iterdir()) == []

@@ -6,6 +6,7 @@ Run as `python -m benchmarks.contenders CASE CONTENDER STUDY`.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from itertools import combinations
@@ -48,10 +49,8 @@ def hazard_here(study: Path) -> dict[str, float]:
     """The discrete hazard on ten drivers with errors clustered on customers."""
     import cxresearch as cx
 
-    opened = cx.open_study(str(study))
-    row = cx.explain_churn(opened, DRIVERS[0], given=DRIVERS[1:]).one(model="adjusted", measure="odds_ratio")
-    step = opened.term(DRIVERS[0]).step
-    return {"slope": _log(row["estimate"]) / step, "~ error": row["std_error"] / row["estimate"] / step}
+    row = cx.fit(f"churned ~ {' + '.join(DRIVERS)}", cx.open_study(str(study))).finding.one(term=DRIVERS[0])
+    return {"slope": math.log(row["estimate"]), "~ error": row["std_error"] / row["estimate"]}
 
 
 def hazard_statsmodels(study: Path) -> dict[str, float]:
@@ -88,12 +87,6 @@ def least_squares_statsmodels(study: Path) -> dict[str, float]:
     del frame
     fit = sm.OLS(y, x).fit(cov_type="cluster", cov_kwds={"groups": groups})
     return {"slope": float(fit.params[DRIVERS[0]]), "~ error": float(fit.bse[DRIVERS[0]])}
-
-
-def _log(value: float) -> float:
-    import math
-
-    return math.log(value)
 
 
 CASES: dict[str, dict[str, Callable[[Path], dict[str, float]]]] = {

@@ -81,6 +81,9 @@ class Engine:
 
         Nothing else can be asked until the last piece is taken or the iterator is closed.
         """
+        self.connection.to_pyarrow(
+            expression.limit(0)
+        )  # what is in memory only gets its name in the engine when Ibis asks
         # by its own guess of sizes the engine may hold the large side in memory; and each thread holds rows that it has read
         for setting in ("disabled_optimizers = 'join_order,build_side_probe_side'", "threads = 1"):
             self.connection.raw_sql(f"SET {setting}")

@@ -52,8 +52,6 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
         >>> round(float(result.params["wait_s"]), 6) == round(finding.one(term="wait_s")["estimate"], 6)
         True
     """
-    import statsmodels.formula.api as smf
-
     outcome, terms = _terms(formula, study)
     if outcome == "churned":
         pitfalls.refuse_known_later(study, [x for x in terms if x != outcome])
@@ -63,6 +61,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     table, cluster = study.rows(terms), study.cluster()
     if study.most_rows > CAP and kind != "ordinal" and set(re.split(r"[~+\s]+", formula)) == set(terms):
         return Fit(None, _of_large(study, formula, outcome, terms, kind))
+    import statsmodels.formula.api as smf  # long to import, and a large table needs none of it
+
     columns = list(dict.fromkeys([*terms, *([cluster] if cluster in table.columns else []), "customer_id", "period"]))
     frame = table.select(*columns).order_by(["customer_id", "period"]).to_pyarrow().to_pandas().dropna(subset=terms)
     if len(frame) < study.min_cell or frame[outcome].nunique() < 2:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import ibis.expr.types as ir
 import numpy as np
@@ -16,12 +17,14 @@ from cxresearch.evidence.streams import Stream
 from cxresearch.evidence.sums import cluster_of, months_count, narrowed, shift_and_scale
 
 Array = NDArray[np.float64]
-STEPS, CLOSE = (
-    20,
-    1e-6,
-)  # a pass within so many standard deviations of the end is the last, and its own step leaves the square
-SHRINKS = 4  # times at least, from one step to the next: where the steps do not end they hardly do
-START_ROWS = 200_000  # about so many rows give the start
+STEPS = 20
+# a pass so many standard deviations from the end is the last, if its own step then ends within so few; the steps without
+# each block, taken from there, are off by the first as a part of themselves
+NEAR, DOUBT = 1e-4, 1e-9
+SHRINKS, ROUNDING = 4, 1e-10  # times at least, from one step to the next, rounding aside: else they hardly end
+START_ROWS = 100_000  # about so many rows give the start
+INFORMS = 4  # one chunk in so many says how the score of the first pass bends; where steps end is found by all rows
+CHUNK = 512  # rows of a product: of larger ones a library makes threads, which cost more than they spare
 CURVED = 0.5  # a step that is longer is not mended by what the sample says of the curve
 LEAST = 1e-200  # a weight that is nothing, and can still be divided by
 
@@ -46,12 +49,11 @@ class Steps:
 
     def __init__(self, study: Study, table: ir.Table, columns: Sequence[str], step: float, flag: bool) -> None:
         slim = narrowed(study, table, columns)
-        complete = slim.filter(*(slim[c].notnull() for c in columns))
-        self.centre, self.scale = shift_and_scale(complete, list(columns[1:]))
-        self._keys = ["period"] if months_count(study, slim) else []
-        self._stream = Stream(study, slim, cluster_of(study, slim), columns, self._keys)
+        self.centre, self.scale = shift_and_scale(slim.filter(*(slim[c].notnull() for c in columns)), list(columns[1:]))
+        keys = ["period"] if months_count(study, slim) else []
+        self._stream = Stream(study, slim, cluster_of(study, slim), columns, keys)
         self._step, self._flag, self._shift = step, flag, np.concatenate([[0.0], self.centre])
-        self._sample = self._sampled(complete, columns, study.most_rows)
+        self._units = np.concatenate([self.scale, [1.0]])
         self.events = 0
 
     @property
@@ -64,82 +66,119 @@ class Steps:
         """How many clusters the complete rows are of."""
         return self._stream.clusters
 
-    def taken(self) -> tuple[Array, bool, Passed]:
-        """Where Newton's steps end, whether they do, and the sums of the last pass."""
-        y, design = self._sample
-        beta = np.zeros(design.shape[1])
-        enough = min(y.sum(), len(y) - y.sum()) >= 20 * len(beta)
-        found = fit_logit(y, design[:, 1:]) if enough else None
-        if found is not None and found.converged:
-            beta = found.coefficients
-        before = np.inf
-        for i in range(STEPS):
-            sums = self._passed(beta, by_cell=i > 0)
-            n, score, information = sums.n.sum(), sums.score.sum(0), sums.information.sum(0)
+    def taken(self) -> tuple[Array, Array, bool, Passed]:
+        """Where the last pass stood, what its own step lacks for the curve, whether steps end, and its sums."""
+        beta, n, score, information = self._begun()
+        sums, before = None, np.inf
+        for _ in range(STEPS):
             if not 0 < self.events < n:
                 break
-            step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
-            size = float(np.abs(step).max())
-            if i and size < CLOSE and size < before / SHRINKS:
-                return beta, True, sums
-            if found is not None and found.converged and size < CURVED:
-                step = self._mended(beta, step, score, information, n)
-            beta, before = beta + step, size
-        return beta, False, self._passed(beta, by_cell=True)
+            plain = np.asarray(np.linalg.lstsq(information, score, rcond=1e-12)[0], dtype=float)
+            size = float(np.abs(plain).max())
+            bent, doubt = self._bent(beta, plain, score, information, n) if size < CURVED else (0.0 * plain, np.inf)
+            if sums is not None and size < min(NEAR, max(before / SHRINKS, ROUNDING)) and doubt < DOUBT:
+                return beta, bent, True, sums
+            beta, before = beta + plain + bent, size
+            sums = self._passed(beta)
+            n, score, information = sums.n.sum(), sums.score.sum(0), sums.information.sum(0)
+        return beta, np.zeros(len(beta)), False, sums or self._passed(beta)
 
-    def _sampled(self, complete: ir.Table, columns: Sequence[str], most: int) -> tuple[Array, Array]:
-        """Rows of a sample of customers, by the engine's own hash: the outcome, and the standardised columns."""
-        chosen = complete.filter(complete.customer_id.hash() % max(most // START_ROWS, 1) == 0)
-        got = chosen.select(*(chosen[c].cast("float64") for c in columns)).to_pyarrow()
-        values = np.stack([got[c].to_numpy() for c in columns], axis=1)
-        values = values[np.isfinite(values).all(1)]
-        design = np.ones((len(values), len(columns)))
-        design[:, 1:] = (values[:, 1:] - self.centre) / self.scale
-        return values[:, 0].copy(), design
+    def _begun(self) -> tuple[Array, float, Array, Array]:
+        """A first pass: coefficients that fit its first rows, and there of all rows count, score and information."""
+        k, n, informed, events = len(self.scale), 0, 0, 0.0
+        score, information = np.zeros(k + 1), np.zeros((k + 1, k + 1))
+        chunks = self._stream.chunks(self._shift)
+        first = list(_of_rows(chunks, START_ROWS))
+        rows = np.concatenate([np.ones((k + 2, 0)), *first], axis=1)
+        self._sample = rows[0], np.roll(rows[1:] / self._units[:, None], 1, axis=0).T
+        del rows
+        beta = self._start()
+        for i, rows in enumerate(chain(first, chunks)):
+            y, x = rows[0], rows[1:]
+            p = expit(np.einsum("i,ij->j", self._own(beta), x))
+            n, events, score = n + len(y), events + y.sum(), score + x @ (y - p)
+            if i % INFORMS == 0:
+                informed += len(y)
+                root = x * np.sqrt(p * (1 - p))
+                for at in range(0, len(y), CHUNK):
+                    part = root[:, at : at + CHUNK]
+                    information += part @ part.T
+        self.events = round(events)
+        order = [k, *range(k)]
+        information *= n / max(informed, 1) / np.outer(self._units, self._units)
+        return beta, n, (score / self._units)[order], information[np.ix_(order, order)]
 
-    def _mended(self, beta: Array, step: Array, score: Array, information: Array, n: float) -> Array:
-        """The step with what the score bends on its way, as the sample shows it: one pass does the work of two."""
+    def _start(self) -> Array:
+        """The fit to the sample, or nothing where that has none."""
+        y, design = self._sample
+        if min(y.sum(), len(y) - y.sum()) >= 20 * design.shape[1]:
+            found = fit_logit(y, design[:, 1:])
+            if found.converged:
+                return found.coefficients
+        return np.zeros(design.shape[1])
+
+    def _own(self, beta: Array) -> Array:
+        """Coefficients of columns as they pass by: in own units, the constant last."""
+        return np.append(beta[1:], beta[0]) / self._units
+
+    def _bent(self, beta: Array, plain: Array, score: Array, information: Array, n: float) -> tuple[Array, float]:
+        """What a step lacks for the bend of the score on its way, as the sample shows it; and how far that may be off.
+
+        One pass does the work of two. The sample is off by about as much as in the information, which all rows tell.
+        """
         y, design = self._sample
         here = expit(design @ beta)
         slope = design.T @ (design * (here * (1 - here))[:, None])
+        step, each = plain, n / len(y)
         for _ in range(3):
-            bent = slope @ step - design.T @ (expit(design @ (beta + step)) - here)
-            step = np.linalg.lstsq(information, score + n / len(y) * bent, rcond=1e-12)[0]
-        return step
+            bend = slope @ step - design.T @ (expit(design @ (beta + step)) - here)
+            step = np.linalg.lstsq(information, score + each * bend, rcond=1e-12)[0]
+        off = float(np.abs(each * slope - information).max() / np.abs(information).max())
+        return step - plain, float(np.abs(step - plain).max()) * off
 
-    def _passed(self, beta: Array, by_cell: bool) -> Passed:
+    def _passed(self, beta: Array) -> Passed:
         """One pass over all rows."""
         k = len(self.scale)
-        own = np.append(beta[1:] / self.scale, beta[0])
         found: dict[tuple[int, ...], Array] = {}
+        cells, tallies = [], []
         gradient, events = np.zeros(k + 1), 0.0
-        for piece in self._stream.pieces(self._shift, by_cell=by_cell):
+        for piece in self._stream.pieces(self._shift):
             y, x = piece.columns[0], piece.columns[1:]
-            told = np.einsum("i,ij->j", own, x)
+            told = np.einsum("i,ij->j", self._own(beta), x)
             p = expit(told)
             w = np.maximum(p * (1 - p), LEAST)
             effect, slope, more = self._effect(beta, told, x, p, w)
-            gradient[1] += more
+            gradient += x @ slope / self._units
+            gradient[0] += more
             events += y.sum()
-            # one product gives all: information, score, effect with its slopes, and how many rows there are
+            starts = np.concatenate([[0], piece.ends[:-1]])
+            cells.append(piece.cells)
+            tallies.append(np.column_stack([np.diff(piece.ends, prepend=0), np.add.reduceat(effect, starts)]))
+            # one product of matrices gives information and score
             root = np.sqrt(w)
-            rows = np.empty((k + 5, len(y)))
+            rows = np.empty((k + 2, len(y)))
             np.multiply(x, root, out=rows[: k + 1])
-            rows[k + 1], rows[k + 2], rows[k + 3], rows[k + 4] = (y - p) / root, effect / root, slope / root, 1.0
+            np.divide(y - p, root, out=rows[k + 1])
             for cell, part in piece.parts():
-                found[cell] = rows[:, part] @ rows[:, part].T + found.get(cell, 0.0)
+                product = rows[:, part] @ rows[:, part].T
+                if cell in found:
+                    found[cell] += product
+                else:
+                    found[cell] = product
         self.events = round(events)
-        sums = np.array(list(found.values())).reshape(-1, k + 5, k + 5)
-        order, units = [k, *range(k)], np.concatenate([[1.0], self.scale])
-        levels = self._stream.levels if by_cell else [[""] for _ in self._stream.levels]
-        blocks, *periods = ([of[cell[i]] for cell in found] for i, of in enumerate(levels))
+        products = np.array(list(found.values())).reshape(-1, k + 2, k + 2)
+        tallied, place = np.zeros((len(found), 2)), {cell: i for i, cell in enumerate(found)}
+        for of, tally in zip(cells, tallies, strict=True):
+            np.add.at(tallied, [place[tuple(cell)] for cell in of.tolist()], tally)
+        order, units = [k, *range(k)], np.roll(self._units, 1)
+        blocks, *periods = ([of[cell[i]] for cell in found] for i, of in enumerate(self._stream.levels))
         return Passed(
             (blocks, periods[0] if periods else [""] * len(blocks)),
-            sums[:, k + 4, k + 4],
-            sums[:, order, k + 1] / units,
-            sums[:, order][:, :, order] / np.outer(units, units),
-            sums[:, k, k + 2],
-            gradient + sums[:, order, k + 3].sum(0) / units,
+            tallied[:, 0],
+            products[:, order, k + 1] / units,
+            products[:, order][:, :, order] / np.outer(units, units),
+            tallied[:, 1],
+            gradient[order],
         )
 
     def _effect(self, beta: Array, told: Array, x: Array, p: Array, w: Array) -> tuple[Array, Array, float]:
@@ -156,3 +195,10 @@ class Steps:
         w0, w1 = p0 * (1 - p0), p1 * (1 - p1)
         more = float((w1 * high - w0 * low - (w1 - w0) * x[0] / self.scale[0]).sum())
         return p1 - p0, w1 - w0, more
+
+
+def _of_rows(chunks: Iterator[Array], rows: int) -> Iterator[Array]:
+    """The first chunks, until they have so many rows."""
+    while rows > 0 and (chunk := next(chunks, None)) is not None:
+        rows -= chunk.shape[1]
+        yield chunk

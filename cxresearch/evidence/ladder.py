@@ -62,10 +62,11 @@ class Asking:
         own = pair.term if pair.lag or group.startswith("per use") else ""
         survey = self.study.on_survey([pair.outcome, pair.term])
         everybody = ("", own, pair.lag, group, survey)
-        if not own and len({p.outcome for p in self.pairs}) > 1:
+        if not own and everybody not in self._summaries and len({p.outcome for p in self.pairs}) > 1:
             # many outcomes whose columns no row lacks are summed together, once
-            every = [c for p in self.pairs for c in (p.outcome, p.term, *p.given) if c in table.columns]
-            self._summaries.setdefault(everybody, Summary(self.study, table, None, every))
+            there = set(table.columns)
+            every = [c for p in self.pairs for c in (p.outcome, p.term, *p.given) if c in there]
+            self._summaries[everybody] = Summary(self.study, table, None, every)
         key = (pair.outcome, *everybody[1:])
         if everybody in self._summaries and self._summaries[everybody].covers(columns):
             key = everybody

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import ibis.expr.types as ir
@@ -21,6 +22,7 @@ from cxresearch.data.study import Study
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 ROWS = 30_720  # of a piece: what an engine reads at a time, and little memory
+BUCKETS = 2**20  # of hashes, which spread evenly over them
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 
 
@@ -36,10 +38,19 @@ class Clusters:
     labels: tuple[str, ...]
     block: Index
 
+    @cached_property
+    def _first(self) -> Index:
+        """Where the hashes of each bucket begin: those of the same first bits, of which there are one or two."""
+        return np.searchsorted(self.hashes, np.arange(-BUCKETS // 2, BUCKETS // 2) * (2**64 // BUCKETS))
+
     def numbered(self, hashes: NDArray[np.int64]) -> Index:
         """The number of the cluster of each row; rows of one that lie together, as they often do, are looked up once."""
         begins = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
-        return np.repeat(np.searchsorted(self.hashes, hashes[begins]), np.diff(begins, append=len(hashes)))
+        sought = hashes[begins]
+        at = self._first[sought // (2**64 // BUCKETS) + BUCKETS // 2]
+        while (short := self.hashes[at] < sought).any():
+            at += short
+        return np.repeat(at, np.diff(begins, append=len(hashes)))
 
 
 @dataclass(frozen=True)

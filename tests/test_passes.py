@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ibis
 import numpy as np
 import pytest
 
@@ -66,3 +67,15 @@ def test_separation_is_seen(small_operator: Path) -> None:
     table = study.rows(["churned", "tenure_m"])
     table = table.mutate(tenure_m=table.tenure_m + 1000.0 * table.churned)
     assert not passes.fit_in_passes(study, table, ["churned", "tenure_m"]).converged
+
+
+@pytest.mark.parametrize("left", [0, 1, None], ids=["nobody left", "everybody left", "nothing is known"])
+def test_where_nothing_differs_there_is_no_fit(left: int | None, small_operator: Path) -> None:
+    """Where nobody or everybody left, or that is not known of a row, the fit says that it has not converged."""
+    study = cx.open_study(str(small_operator))
+    table = study.rows(["churned", "tenure_m"])
+    known = ibis.null("float64") if left is None else 0 * table.churned + left
+    found = passes.fit_in_passes(study, table.mutate(churned=known), ["churned", "tenure_m"])
+    assert not found.converged
+    assert found.events == (left or 0) * found.n
+    assert (found.n == 0) == (left is None)

@@ -65,13 +65,13 @@ def fit_in_passes(
     moved += found.bent
     last = np.linalg.pinv(total["information"], hermitian=True) @ total["score"] + found.bent
     n, parts_n = total["n"], by_part(sums.cells["n"], sums.there)
-    gradient = sums.gradient / n
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):  # without a row nothing is known, and that is what NaN says
+        gradient = sums.gradient / n
         without = (total["effect"] - by_part(sums.cells["effect"], sums.there)) / (n - parts_n) + moved @ gradient
     back = np.diag(np.concatenate([[1.0], 1 / found.scale]))
     back[0, 1:] = -found.centre / found.scale
     return Passed(
-        back @ (beta + last), (beta + moved) @ back.T, float(total["effect"] / n + last @ gradient), without, sums.parts,
+        back @ (beta + last), (beta + moved) @ back.T, float(total["effect"] / n + last @ gradient) if n else np.nan, without, sums.parts,
         int(n), found.events, found.clusters, found.asked, found.converged,
     )  # fmt: skip
 

@@ -353,6 +353,29 @@ def test_the_summary_is_told_of_the_period_before(project: Path, no_kernels: dic
     assert (previous(first), previous(second)) == ("", "reports/monthly/2026-09/claims.json")
 
 
+def test_the_summary_is_told_of_the_ledgers_of_the_year_before(project: Path, no_kernels: dict[str, Any]):
+    """Those of complete reports as they were published, with the same values, oldest first; none of them makes this one old."""
+
+    def history(folder: Path) -> list[str]:
+        notebook = nbformat.read(folder / "notebooks" / "summary.ipynb", as_version=4)
+        return [path.split("/")[2] for path in notebook.metadata.papermill.parameters.history]
+
+    def made(period: str, **values: str) -> Path:
+        return run_edition(request(project, values={"period": period, **values}), quiet).folder
+
+    made("2025-10"), made("2025-11"), made("2026-08", segment="high"), made("2026-Q2")
+    (made("2026-05") / "ledger.parquet").write_bytes(b"changed")
+    no_kernels["scores"] = NotebookFailed("KeyError: 'score'")
+    made("2026-06")
+    no_kernels.clear()
+    folder = made("2026-10")
+    assert history(folder) == ["2025-11"]
+    assert history(made("2026-10", segment="high")) == ["2026-08"]
+    made("2026-07")
+    assert run_edition(request(project, force=False), quiet).made is False
+    assert history(made("2026-10")) == ["2025-11", "2026-07"]
+
+
 def test_notebooks_are_told_where_earlier_verdicts_stand(project: Path, no_kernels: dict[str, Any]):
     """That is last month's complete report with the same values; other values, or none, and nothing stays."""
 

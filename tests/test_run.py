@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from queue import Empty
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -491,3 +494,47 @@ sys.exit(cli.main(['report']))"""
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.read_text()), 0)
     assert not (root / "reports" / "monthly").exists()
+
+
+class Heard:
+    """What a kernel says on a channel, and how long was waited for more after its last word."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.messages, self.waited = list(messages), 0.0
+
+    async def get_msg(self, timeout: float) -> dict[str, Any]:
+        if self.messages:
+            return self.messages.pop(0)
+        self.waited += timeout
+        raise Empty
+
+
+def idle(asked: str) -> dict[str, Any]:
+    return {"parent_header": {"msg_id": asked}, "content": {"execution_state": "idle"}}
+
+
+def ready(shell: Heard, iopub: Heard, alive: bool = True, timeout: float = 5.0) -> None:
+    """Wait for a kernel that says this; raises what the client raises."""
+
+    async def lives() -> bool:
+        return alive
+
+    client = SimpleNamespace(shell_channel=shell, iopub_channel=iopub, kernel_info=lambda: "mine", is_alive=lives)
+    client._handle_kernel_info_reply = lambda _: None
+    asyncio.run(kernels.Client.wait_for_ready(client, timeout))  # type: ignore[arg-type]
+
+
+def test_a_kernel_that_has_answered_is_not_waited_for():
+    """Once it says on both channels that it is idle nothing more is listened for; the words for others are passed over."""
+    shell, iopub = Heard({}), Heard(idle("of another"), {"parent_header": {}, "content": {}}, idle("mine"))
+    ready(shell, iopub)
+    assert (shell.waited, iopub.waited) == (0, 0)
+
+
+def test_a_kernel_that_never_answers_is_given_up():
+    """One that died is told at once; one that is silent, or is heard on one channel only, when its time is over."""
+    with pytest.raises(RuntimeError, match="died before it answered"):
+        ready(Heard(), Heard(), alive=False)
+    for shell, iopub in ((Heard(), Heard()), (Heard({}), Heard())):
+        with pytest.raises(RuntimeError, match="did not answer in 0.05 seconds"):
+            ready(shell, iopub, timeout=0.05)

@@ -536,5 +536,5 @@ def test_a_kernel_that_never_answers_is_given_up():
     with pytest.raises(RuntimeError, match="died before it answered"):
         ready(Heard(), Heard(), alive=False)
     for shell, iopub in ((Heard(), Heard()), (Heard({}), Heard())):
-        with pytest.raises(RuntimeError, match="did not answer in 0.05 seconds"):
+        with pytest.raises(RuntimeError, match=r"did not answer in 0\.05 seconds"):
             ready(shell, iopub, timeout=0.05)

@@ -17,7 +17,7 @@ from test_claims import leavers
 
 from cxresearch.claims import VERDICT_MIME, combine, judge
 from cxresearch.finding import FINDING_MIME, Finding, dumps
-from cxresearch.report import document, ledger, page, paper
+from cxresearch.report import document, ledger, page, paper, scorecard
 from cxresearch.report.scorecard import Scorecard, open_scorecard
 from cxresearch.report.trends import NOTE
 from cxresearch.table import row, tidy
@@ -120,6 +120,15 @@ def test_quarters_are_joined_to_quarters(tmp_path: Path):
     """The quarter before is a point, the months inside it are none."""
     earlier = [report(tmp_path, "2026-Q2", 60.0), report(tmp_path, "2026-06", 10.0), report(tmp_path, "2026-09", 10.0)]
     assert trend(report(tmp_path, "2026-Q3", 62.5), *earlier)["words"] == "60.0 in 2026-Q2, 62.5 now"
+
+
+def test_the_answer_names_what_was_reported_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Behind the number of the claim that leads stands the first of the earlier ones, as a report and no test."""
+    monkeypatch.setattr(scorecard, "LEADING", "S3.12")
+    earlier = [report(tmp_path, period, value) for period, value in (("2026-07", 30.0), ("2026-09", 29.0))]
+    now = report(tmp_path, "2026-10", 31.0)
+    assert ", reported 3.0 in 2026-07; true if at least 2.0." in open_scorecard(now, history=earlier).answer.text
+    assert "reported" not in open_scorecard(now).answer.text
 
 
 def both(board: Scorecard) -> tuple[str, str, int]:

@@ -28,7 +28,7 @@ MOST_CAUTIONS = 3
 # what a first page of paper holds below its tiles, in lines of a notice; and how many letters a line has
 LINES, LETTERS = 50.0, 118
 # what trends take of it: lines below the tiles, and letters beside a claim
-TREND_LINES, TREND = 3.5, 38
+TREND_LINES, TREND = 5.5, 38
 LEADING = "S1.1"  # the links the project is named for
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
 
@@ -62,8 +62,8 @@ class Scorecard:
             return notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
         lines = [
-            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}; "
-            f"true if {_region(c, part)}."
+            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}"
+            f"{_reported(self._trend(c, part))}; true if {_region(c, part)}."
             for c in self.claims
             if c["id"] == LEADING
             for part in c["parts"]
@@ -150,19 +150,22 @@ class Scorecard:
         foremost = [*changed, *decided, *sorted(undecided, key=away)][:MOST_ON_FRONT]
         chosen = sorted(foremost, key=lambda c: (c not in changed, claims.VERDICTS.index(c["verdict"])))
         told = [
-            {**c, **self._trend(c), "changed": _changed_text(c, self.previous), "sentence": _in_front(c)}
+            {
+                **c,
+                **_beside(self._trend(c, telling(c))),
+                "changed": _changed_text(c, self.previous),
+                "sentence": _in_front(c),
+            }
             for c in chosen
         ]
         told = told[: max(1, self._fitting(told))]
         intro = READING if told else "None is decided by these tables; the appendix says which columns are missing."
         return _listed("Which claims hold here, at 99 %", intro, told, "front")
 
-    def _trend(self, claim: Mapping[str, Any]) -> dict[str, Any]:
-        """What earlier reports said of the number that tells, if they said anything."""
-        part = telling(claim)
+    def _trend(self, claim: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+        """What earlier reports said of the number of a part; empty where none said anything."""
         own = [] if self.numbers is None else records(self.numbers, claim["id"], part=part["part"])
-        trend = self.history.told(own[0], MEASURES[part["measure"]].decimals) if len(own) == 1 else {}
-        return {"trend": trend} if trend else {}
+        return self.history.told(own[0], MEASURES[part["measure"]].decimals) if len(own) == 1 else {}
 
     def _fitting(self, told: Sequence[Mapping[str, Any]]) -> int:
         """How many of these claims the first page holds below its notices; letters there are smaller."""
@@ -272,6 +275,15 @@ def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, Mapping[str, 
 
 def _regions(claim: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     return [tuple(part.get(name) for name in ("part", "measure", "low", "high")) for part in claim["parts"]]
+
+
+def _beside(trend: dict[str, Any]) -> dict[str, Any]:
+    return {"trend": trend} if trend else {}
+
+
+def _reported(trend: Mapping[str, Any]) -> str:
+    """The number of the first report of a trend, to stand behind that of now."""
+    return f", reported {trend['said'][0]}" if trend else ""
 
 
 def _in_front(claim: Mapping[str, Any]) -> str:

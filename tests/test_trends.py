@@ -110,10 +110,11 @@ def test_what_was_not_told_then_is_not_told_now(tmp_path: Path):
 
 
 def test_values_that_nobody_knows_are_joined_to_none(tmp_path: Path):
-    """Where the notebook of an earlier report is gone, so is what its number rested on."""
-    earlier = report(tmp_path, "2026-09", 61.0)
-    (tmp_path / "2026-09" / "notebooks" / "scores.ipynb").unlink()
-    assert trend(report(tmp_path, "2026-10", 62.5), earlier) is None
+    """Where the notebook of a report is gone, so is what its number rested on; two that nobody knows are not the same."""
+    earlier, now = report(tmp_path, "2026-09", 61.0), report(tmp_path, "2026-10", 62.5)
+    for period in ("2026-09", "2026-10"):
+        (tmp_path / period / "notebooks" / "scores.ipynb").unlink()
+        assert trend(now, earlier) is None
 
 
 def test_quarters_are_joined_to_quarters(tmp_path: Path):

@@ -121,10 +121,11 @@ def _make(wanted: Edition, command: tuple[str, str], asked: argparse.Namespace) 
         at_once=asked.jobs or AT_ONCE,
         fork=not asked.no_fork,
     )
+    fail_fast = getattr(asked, "fail_fast", False)
     if asked.dry_run:
-        return _foretell(request)
+        return _foretell(request, fail_fast)
     with _ended_like_interrupted(kept=True):
-        return _make_all(request, fail_fast=getattr(asked, "fail_fast", False))
+        return _make_all(request, fail_fast)
 
 
 def _told(outcome: Outcome) -> int:
@@ -157,17 +158,16 @@ def _make_all(request: Request, fail_fast: bool) -> int:
     return PART_FAILED if any(member.failed for member in members) else 0
 
 
-def _foretell(request: Request) -> int:
-    """Print for each notebook of each member what would run and why."""
-    from cxresearch.report import archive, freshness, sweep
-    from cxresearch.report.plan import checked
+def _foretell(request: Request, fail_fast: bool) -> int:
+    """Print for each notebook of each member what would run and why, and end as the run would if no notebook failed."""
+    from cxresearch.report import sweep
 
-    plans = [checked(member, _say) for member in sweep.members(request)]
-    sweep.apart(plans)
-    for plan in plans:
-        _print(archive.shown(plan.folder))
-        _print_table(freshness.outlook(plan))
-    return 0
+    plans = sweep.planned(request, fail_fast, _say)
+    _print("\n".join(sweep.foretold(plans)))
+    failed = [plan for _, _, plan in plans if isinstance(plan, CxError)]
+    for error in failed:
+        _complain(error)
+    return PART_FAILED if failed else 0
 
 
 def _verify(asked: argparse.Namespace) -> int:

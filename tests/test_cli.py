@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from cxresearch import cli
-from cxresearch.errors import CxError, KernelDied
-from cxresearch.report import run
+from cxresearch.data import opening
+from cxresearch.data.opening import Preflight
+from cxresearch.errors import CxError, KernelDied, NoData
+from cxresearch.report import run, sweep
 from cxresearch.report.plan import Request
 from cxresearch.report.run import Outcome
 
@@ -165,6 +167,43 @@ def test_a_dry_run_refuses_what_the_run_would(project: Path, capsys: pytest.Capt
     for words in (["report", "--dry-run"], ["report"]):
         assert cli.main(words) == 2
         assert "two members of the sweep would lie in " in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    ("edition", "words", "code"),
+    [("", [], 6), ("", ["--fail-fast"], 4), ("keep_going = false\n", [], 4), ("", ["--period", "2026-11"], 4)],
+    ids=["goes on", "fail fast", "does not go on", "one report"],
+)
+def test_a_dry_run_foretells_how_the_run_ends(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    edition: str,
+    words: list[str],
+    code: int,
+):
+    """A sweep with a period without data ends with 6, or with 4 where it may not go on: foretold as it comes."""
+
+    def preflight(data: str, period: str = "latest", *_: object, **__: object) -> Preflight:
+        if period == "2026-11":
+            raise NoData("no rows of 2026-11; the last month is 2026-10")
+        return Preflight("demo", "Demo operator", period, "f00d", {"panel": 10}, frozenset())
+
+    monkeypatch.setattr(opening, "preflight", preflight)
+    monkeypatch.setattr(sweep, "run_edition", lambda one, say: run.Outcome(run.checked(one, say).folder, ()))
+    file = project / "reports" / "monthly.toml"
+    file.write_text(edition + file.read_text() + '[sweep]\nperiod = ["2026-10", "2026-11"]\n')
+    assert cli.main(["report", *words]) == code
+    capsys.readouterr()
+    assert cli.main(["report", "--dry-run", *words]) == code
+    shown = capsys.readouterr()
+    assert shown.err.splitlines()[-1] == "cxresearch: error: no rows of 2026-11; the last month is 2026-10"
+    if code == 6:
+        assert shown.out.splitlines()[-3:] == [
+            "period=2026-11",
+            "  would fail  no rows of 2026-11; the last month is 2026-10",
+            "sweep of 2: 1 would be made or are up to date, 1 would fail",
+        ]
 
 
 def test_typed_paths_start_where_the_user_stands(

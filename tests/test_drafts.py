@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -107,9 +108,10 @@ def test_the_laboratory_opens_at_the_notebook(project: Path, monkeypatch: pytest
 
     real = subprocess.Popen
 
-    def start(words: list[str], cwd: Path) -> subprocess.Popen[bytes]:
+    def start(words: list[str], cwd: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
         started.append(words)
         assert cwd == project
+        assert {env[name].split(os.pathsep)[0] for name in desk.FINDS} == {str(desk.JUPYTER)}
         return real([sys.executable, "-c", "raise SystemExit(3)"])
 
     monkeypatch.setattr(desk.subprocess, "Popen", start)

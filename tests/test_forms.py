@@ -50,6 +50,7 @@ OTHER: dict[str, Any] = {
 FROM_A_RUN = {
     ("scorecard", "ledger"),
     ("scorecard", "previous"),
+    ("scorecard", "history"),
     ("scorecard", "data"),
 }  # test_notebooks.py gives them a run
 FORMS = {path.stem: parameters.read(parameters.opened(path), path.stem) for path in sorted(NOTEBOOKS.glob("*.ipynb"))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from queue import Empty
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
@@ -353,6 +356,29 @@ def test_the_summary_is_told_of_the_period_before(project: Path, no_kernels: dic
     assert (previous(first), previous(second)) == ("", "reports/monthly/2026-09/claims.json")
 
 
+def test_the_summary_is_told_of_the_ledgers_of_the_year_before(project: Path, no_kernels: dict[str, Any]):
+    """Those of complete reports as they were published, with the same values, oldest first; none of them makes this one old."""
+
+    def history(folder: Path) -> list[str]:
+        notebook = nbformat.read(folder / "notebooks" / "summary.ipynb", as_version=4)
+        return [path.split("/")[2] for path in notebook.metadata.papermill.parameters.history]
+
+    def made(period: str, **values: str) -> Path:
+        return run_edition(request(project, values={"period": period, **values}), quiet).folder
+
+    made("2025-10"), made("2025-11"), made("2026-08", segment="high"), made("2026-Q2")
+    (made("2026-05") / "ledger.parquet").write_bytes(b"changed")
+    no_kernels["scores"] = NotebookFailed("KeyError: 'score'")
+    made("2026-06")
+    no_kernels.clear()
+    folder = made("2026-10")
+    assert history(folder) == ["2025-11"]
+    assert history(made("2026-10", segment="high")) == ["2026-08"]
+    made("2026-07")
+    assert run_edition(request(project, force=False), quiet).made is False
+    assert history(made("2026-10")) == ["2025-11", "2026-07"]
+
+
 def test_notebooks_are_told_where_earlier_verdicts_stand(project: Path, no_kernels: dict[str, Any]):
     """That is last month's complete report with the same values; other values, or none, and nothing stays."""
 
@@ -460,4 +486,48 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path, sign: str, code: int):
             time.sleep(0.1)
         running.process.send_signal(signal.Signals[sign])
         assert running.ended(10) == code
-    assert list((root / "reports" / "monthly").iterdir()) == []
+    assert not (root / "reports" / "monthly").exists()
+
+
+class Heard:
+    """What a kernel says on a channel, and how long was waited for more after its last word."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.messages, self.waited = list(messages), 0.0
+
+    async def get_msg(self, timeout: float) -> dict[str, Any]:
+        if self.messages:
+            return self.messages.pop(0)
+        self.waited += timeout
+        raise Empty
+
+
+def idle(asked: str) -> dict[str, Any]:
+    return {"parent_header": {"msg_id": asked}, "content": {"execution_state": "idle"}}
+
+
+def ready(shell: Heard, iopub: Heard, alive: bool = True, timeout: float = 5.0) -> None:
+    """Wait for a kernel that says this; raises what the client raises."""
+
+    async def lives() -> bool:
+        return alive
+
+    client = SimpleNamespace(shell_channel=shell, iopub_channel=iopub, kernel_info=lambda: "mine", is_alive=lives)
+    client._handle_kernel_info_reply = lambda _: None
+    asyncio.run(kernels.Client.wait_for_ready(client, timeout))  # type: ignore[arg-type]
+
+
+def test_a_kernel_that_has_answered_is_not_waited_for():
+    """Once it says on both channels that it is idle nothing more is listened for; the words for others are passed over."""
+    shell, iopub = Heard({}), Heard(idle("of another"), {"parent_header": {}, "content": {}}, idle("mine"))
+    ready(shell, iopub)
+    assert (shell.waited, iopub.waited) == (0, 0)
+
+
+def test_a_kernel_that_never_answers_is_given_up():
+    """One that died is told at once; one that is silent, or is heard on one channel only, when its time is over."""
+    with pytest.raises(RuntimeError, match="died before it answered"):
+        ready(Heard(), Heard(), alive=False)
+    for shell, iopub in ((Heard(), Heard()), (Heard({}), Heard())):
+        with pytest.raises(RuntimeError, match=r"did not answer in 0\.05 seconds"):
+            ready(shell, iopub, timeout=0.05)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import pytest
 from pypdf import PdfReader
 from report_sample import METADATA, book, code, shown
@@ -15,7 +17,10 @@ from cxresearch.claims import combine, judge
 from cxresearch.measures import MEASURES
 from cxresearch.policy import register
 from cxresearch.report import document, paper
+from cxresearch.report.headlines import HEADLINES
+from cxresearch.report.ledger import ALL_COLUMNS
 from cxresearch.report.scorecard import Scorecard
+from cxresearch.report.trends import History
 from cxresearch.table import row
 
 ONE_PART = [claim for claim in register().values() if len(claim.parts) == 1 and claim.id != "S3.12"]
@@ -63,17 +68,38 @@ def test_other_regions_are_told():
     assert "S3.12 (prepaid) supported as in 2026-07." in Scorecard(None, told, before).changes.text
 
 
+class Remembered(History):
+    """Earlier reports that said something of every number."""
+
+    def told(self, own: Mapping[str, Any], decimals: int, factor: float = 1.0) -> dict[str, Any]:
+        """The same for each, with ends as long as there are."""
+        said = ["10,048.6 in 2026-05", "10,046.4 now"]
+        return {"points": [(5, 10_048.6), (0, 10_046.4)], "interval": [1, 2], "words": ", ".join(said), "said": said}
+
+
+def numbers(told: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A ledger with the headline numbers and the judged ones of these claims."""
+    headlines = [{"finding": "churn_rate", "group": "all", **wanted} for _, _, wanted, _, _ in HEADLINES]
+    parts = [{name: part[name] for name in ("claim", "part")} for claim in told for part in claim["parts"]]
+    ends = {"estimate": 46.4, "conf_low": 43.1, "conf_high": 49.5}
+    return pd.DataFrame([dict.fromkeys(ALL_COLUMNS) | one | ends for one in (*headlines, *parts)])
+
+
+@pytest.mark.parametrize("trends", [False, True], ids=["alone", "with trends"])
 @pytest.mark.parametrize("count", [3, 12])
-def test_page_one_holds_what_is_chosen_for_it(count: int):
+def test_page_one_holds_what_is_chosen_for_it(count: int, trends: bool):
     """The last claim of the front still stands on the first page of the paper, before the contents."""
-    board = Scorecard(None, judged(count), {})
-    notices = (board.answer, board.changes, board.cautions)
-    cells = [code(shown({s.mime: dict(s.data)})) for s in (*notices, board.front)]
+    told = judged(count)
+    board = Scorecard(numbers(told), told, {}, Remembered(())) if trends else Scorecard(None, told, {})
+    shows = (*((board.tiles,) if trends else ()), board.answer, board.changes, board.cautions, board.front)
+    assert all(("trend" in claim) == trends for claim in board.front.data["claims"])
+    cells = [code(shown({s.mime: dict(s.data)})) for s in shows]
     made = paper.render(document.read(document.merge([("scorecard", book(*cells)), ("a", book())], METADATA)))
-    page = PdfReader(io.BytesIO(made.pdf)).pages[0].extract_text()
+    page = PdfReader(io.BytesIO(made.pdf)).pages[0].extract_text().replace("\n", " ")
     ids = front(board)
     assert 1 <= len(ids) <= 7
     assert all(name in page for name in ids)
+    assert page.count("in 2026-05") == (len(ids) + len(HEADLINES) if trends else 0)
 
 
 def test_long_claims_leave_room_for_fewer():

@@ -59,8 +59,8 @@ def made(root: Path) -> Path:
     )
     here = f"asked = data, period, segment\nimport os, sys\nprint(os.getcwd() == {str(root)!r}, sys.prefix == {sys.prefix!r})"
     write_notebook(root, "scores", "What do they say?", finding("scores"), here)
-    told = 'ledger: str = ""\nprevious: str = ""\n'
-    reads = "asked = data, period, segment\nimport pyarrow.parquet as pq\nprint(pq.read_table(ledger)['finding'].to_pylist(), repr(previous))"
+    told = 'ledger: str = ""\nprevious: str = ""\nhistory: list[str] = []\n'
+    reads = "asked = data, period, segment\nimport pyarrow.parquet as pq\nprint(pq.read_table(ledger)['finding'].to_pylist(), repr(previous))\nasked = history"
     write_notebook(root, "summary", "The month", finding("summary"), reads, more=told)
     return root
 

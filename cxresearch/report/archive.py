@@ -71,7 +71,9 @@ def aside(base: Path, folder: Path) -> Iterator[Path]:
     """A folder to write a report in, on the same disk as where it will lie; gone afterwards unless put in its place.
 
     It is kept where the user or the system ended the run after a notebook was done, so that `--resume` finds it.
+    Folders around it that were made for it go with it.
     """
+    around = [one for one in (base, *base.parents) if not one.exists()]
     base.mkdir(parents=True, exist_ok=True)
     recover(base)
     for old in _newest_first(base, ".making-*"):
@@ -93,6 +95,9 @@ def aside(base: Path, folder: Path) -> Iterator[Path]:
         finally:
             if not kept:
                 shutil.rmtree(made, ignore_errors=True)
+                with contextlib.suppress(OSError):  # something lies there: the report, or that of another run
+                    for one in around:
+                        one.rmdir()
 
 
 def made_from(executed: Path) -> str:

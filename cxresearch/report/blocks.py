@@ -86,6 +86,15 @@ class VerdictBlock:
 
 
 @dataclass(frozen=True)
+class Trend:
+    """What earlier reports said of a number: a line as small as a word, all of it in words, and its two ends."""
+
+    svg: str
+    alt: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Claim:
     """One claim with its combined verdict and the verdicts of its parts."""
 
@@ -98,6 +107,7 @@ class Claim:
     reason: str
     changed: str
     parts: tuple[VerdictBlock, ...]
+    trend: Trend | None = None
 
 
 @dataclass(frozen=True)
@@ -126,13 +136,15 @@ class Tile:
     interval: str
     change: str
     note: str
+    trend: Trend | None = None
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """The opening row of numbers."""
+    """The opening row of numbers; `note` says how to read what stands in all of them."""
 
     tiles: tuple[Tile, ...]
+    note: str = ""
     kind: str = field(default="tiles", init=False)
 
 

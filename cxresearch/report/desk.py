@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from cxresearch.errors import UsageError
 from cxresearch.report import edition
+
+JUPYTER = Path(__file__).parent / "templates" / "jupyter"  # a kernel of ours, and the word that loads `report.warm`
+FINDS = ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH")  # where JupyterLab looks beside its own places
 
 
 def command(name: str, root: Path) -> list[str]:
@@ -25,7 +29,8 @@ def command(name: str, root: Path) -> list[str]:
 
 def open_lab(name: str, root: Path, more: Sequence[str] = ()) -> int:
     """Open JupyterLab and stay until it ends; returns its exit code."""
-    with subprocess.Popen([*command(name, root), *more], cwd=root) as lab:
+    found = {key: os.pathsep.join(filter(None, [str(JUPYTER), os.environ.get(key)])) for key in FINDS}
+    with subprocess.Popen([*command(name, root), *more], cwd=root, env={**os.environ, **found}) as lab:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is a question that JupyterLab asks itself
         try:
             return lab.wait()

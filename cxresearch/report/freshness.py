@@ -84,6 +84,27 @@ def earlier(plan: Plan, name: str) -> Path | None:
     return before.resolve() if then is not None and {**then, "period": None} == {**now, "period": None} else None
 
 
+def history(plan: Plan) -> list[Path]:
+    """The folders of earlier periods whose numbers a trend may join to this report's, oldest first.
+
+    Complete and untouched reports on the same study with the same values. They are no part of what a report rests on:
+    none of its own numbers follows from them, so one that is made later does not make this report old.
+    """
+    from cxresearch.data.periods import before
+    from cxresearch.report.trends import PERIODS
+
+    period, found = plan.study.period, list[Path]()
+    inner = plan.folder.relative_to(plan.base / period)
+    for _ in range(PERIODS - 1):
+        period = before(period)
+        folder = plan.base / period / inner
+        then = archive.record(folder) or {}
+        same = (then.get("study") or {}).get("name") == plan.study.name and then.get("status") == "complete"
+        if same and (then.get("files") or {}).get("ledger.parquet") == _digest(folder / "ledger.parquet"):
+            found.insert(0, folder)
+    return found
+
+
 def recorded(plan: Plan) -> dict[str, dict[str, Any]]:
     """The values of all notebooks as they are written down."""
     plain = {name: {key: secrets.shown(key, value) for key, value in own.items()} for name, own in plan.values.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import shutil
@@ -11,16 +12,18 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import Empty
 from types import MappingProxyType
 from typing import Any
 
 import nbformat
 import papermill
-from jupyter_client import AsyncKernelManager
+from jupyter_client import AsyncKernelClient, AsyncKernelManager
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import LocalProvisioner
@@ -68,6 +71,27 @@ class Forking(LocalProvisioner):
             return await super().launch_kernel(cmd, stdout=log, stderr=log, **options)
 
 
+class Client(AsyncKernelClient):
+    """Hears of a kernel that it is ready, and goes on at once; the library listens a fifth of a second longer."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Wait until the kernel has answered on both channels that a notebook needs; raises RuntimeError where it does not."""
+        until = time.monotonic() + (math.inf if timeout is None else timeout)
+        while time.monotonic() < until:
+            asked = self.kernel_info()
+            with suppress(Empty):
+                self._handle_kernel_info_reply(await self.shell_channel.get_msg(timeout=1))
+                while said := await self.iopub_channel.get_msg(timeout=0.2):
+                    if (
+                        said["parent_header"].get("msg_id") == asked
+                        and said["content"].get("execution_state") == "idle"
+                    ):
+                        return
+            if not await self.is_alive():
+                raise RuntimeError("the process died before it answered")
+        raise RuntimeError(f"the process did not answer in {timeout} seconds")
+
+
 class Kernel(AsyncKernelManager):
     """A kernel of the Python that runs us; kernels that were installed for the user are not asked.
 
@@ -77,7 +101,7 @@ class Kernel(AsyncKernelManager):
     told: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(client_factory=Client, **options)
         kept = zygote.current()
         self.folder = Path(tempfile.mkdtemp(prefix="cx", dir=kept.folder if kept else None))
         self.connection_file = str(self.folder / "k.json")
@@ -115,6 +139,10 @@ class Kernel(AsyncKernelManager):
             shutil.rmtree(self.folder, ignore_errors=True)
 
     cleanup_resources = _async_cleanup_resources
+
+    async def _async_wait(self, pollinterval: float = 0.005) -> None:
+        """Wait until the process has ended: that takes less than the tenth of a second after which the library looks."""
+        await super()._async_wait(pollinterval)
 
     @property
     def process(self) -> Any:

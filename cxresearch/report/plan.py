@@ -17,7 +17,7 @@ from cxresearch.report.secrets import Secrets
 from cxresearch.report.values import dated
 
 AT_ONCE = 2  # notebooks side by side: on two cores a third one gains nothing
-SET_BY_RUN = ("ledger", "previous")  # what the summary is told
+SET_BY_RUN = ("ledger", "previous", "history")  # what the summary is told
 
 Say = Callable[[str], None]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from cxresearch.finding import HEADINGS, Finding, printed
 from cxresearch.measures import MEASURES, number
+from cxresearch.report import trends
 from cxresearch.report.blocks import Claim, ClaimsBlock, Failed, FindingBlock, Notice, Table, Tile, Tiles, VerdictBlock
 from cxresearch.report.texts import as_text, clean
 
@@ -95,6 +96,7 @@ def claims(shown: Mapping[str, Any]) -> ClaimsBlock:
             REASONS.get(as_text(claim.get("reason")), as_text(claim.get("reason"))),
             "changed" if claim.get("changed") is True else as_text(claim.get("changed") or ""),
             tuple(verdict(part) for part in claim.get("parts", [])),
+            trends.drawn(claim.get("trend")),
         )
         for claim in shown["claims"]
     ]
@@ -104,7 +106,11 @@ def claims(shown: Mapping[str, Any]) -> ClaimsBlock:
 def tiles(shown: Mapping[str, Any]) -> Tiles:
     """The opening row of numbers."""
     names = ("label", "value", "interval", "change", "note")
-    return Tiles(tuple(Tile(**{name: as_text(tile.get(name)) for name in names}) for tile in shown["tiles"]))
+    made = (
+        Tile(**{name: as_text(tile.get(name)) for name in names}, trend=trends.drawn(tile.get("trend")))
+        for tile in shown["tiles"]
+    )
+    return Tiles(tuple(made), as_text(shown.get("note")))
 
 
 def notice(shown: Mapping[str, Any]) -> Notice:

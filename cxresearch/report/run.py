@@ -186,13 +186,17 @@ def _threads(plan: Plan, beside: int) -> int:
     return 1 if few else max(1, (os.cpu_count() or 1) // beside)
 
 
-def _told(plan: Plan, made: Path, name: str) -> dict[str, str]:
-    """What the summary is told: the numbers of this run, and the verdicts of the period before if there are any."""
+def _told(plan: Plan, made: Path, name: str) -> dict[str, Any]:
+    """What the summary is told: the numbers of this run, the verdicts of the period before, and the earlier ledgers."""
     root = plan.request.root
     before = freshness.earlier_report(plan)
-    told = {"ledger": made / "ledger.parquet", "previous": before and before / "claims.json"}
+    told = {
+        "ledger": _path_text(made / "ledger.parquet", root),
+        "previous": _path_text(before / "claims.json", root) if before else "",
+        "history": [_path_text(folder / "ledger.parquet", root) for folder in freshness.history(plan)],
+    }
     form = parameters.read(edition.notebook(name, root))
-    return {key: _path_text(path, root) if path else "" for key, path in told.items() if key in form}
+    return {key: value for key, value in told.items() if key in form}
 
 
 def _path_text(path: Path, root: Path) -> str:

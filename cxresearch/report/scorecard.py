@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,21 @@ import pandas as pd
 from cxresearch import claims
 from cxresearch.measures import MEASURES, number
 from cxresearch.policy import register
+from cxresearch.report import headlines
 from cxresearch.report.archive import ROOT
 from cxresearch.report.front import READING
-from cxresearch.report.ledger import open_ledger
+from cxresearch.report.headlines import records
 from cxresearch.report.nearness import away, telling
 from cxresearch.report.shopping import lacking, waits
 from cxresearch.report.shown import CLAIMS_MIME, TILES_MIME, Shown, notice
+from cxresearch.report.trends import NOTE, History, opened
 
 MOST_ON_FRONT = 7
 MOST_CAUTIONS = 3
 # what a first page of paper holds below its tiles, in lines of a notice; and how many letters a line has
 LINES, LETTERS = 50.0, 118
+# what trends take of it: lines below the tiles, and letters beside a claim
+TREND_LINES, TREND = 5.5, 38
 LEADING = "S1.1"  # the links the project is named for
 UNREAD = "No report has been made yet, so no claim is judged: run `make report`, or give the ledger of a run."
 
@@ -36,14 +40,16 @@ class Scorecard:
     numbers: pd.DataFrame | None
     claims: Sequence[Mapping[str, Any]]
     previous: Mapping[str, Mapping[str, Any]]
+    history: History = field(default_factory=lambda: History(()))  # the ledgers of the periods before
 
     @property
     def tiles(self) -> Shown:
         """The headline numbers with their intervals."""
-        made = [tile for tile in (_tile(self.numbers, *wanted) for wanted in HEADLINES) if tile is not None]
+        made = [] if self.numbers is None else headlines.tiles(self.numbers, self.history)
+        trended = any("trend" in tile for tile in made)
         return Shown(
             TILES_MIME,
-            {"tiles": made},
+            {"tiles": made, **({"note": NOTE} if trended else {})},
             "\n".join(f"{t['label']}: {t['value']} ({t['interval']})" for t in made) or UNREAD,
         )
 
@@ -56,8 +62,8 @@ class Scorecard:
             return notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
         lines = [
-            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}; "
-            f"true if {_region(c, part)}."
+            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}"
+            f"{_reported(self._trend(c, part))}; true if {_region(c, part)}."
             for c in self.claims
             if c["id"] == LEADING
             for part in c["parts"]
@@ -101,7 +107,7 @@ class Scorecard:
 
     def _moved(self) -> list[str]:
         """The headline scores that differ from the period before, and those of which no change is told."""
-        found = _records(self.numbers, measure="difference", model="change") if self.numbers is not None else []
+        found = records(self.numbers, measure="difference", model="change") if self.numbers is not None else []
         lines = []
         for told, words in ((True, "Changed"), (False, "No clear change")):
             same = [
@@ -143,23 +149,38 @@ class Scorecard:
         decided = [c for pair in zip_longest(supported, refuted) for c in pair if c is not None]
         foremost = [*changed, *decided, *sorted(undecided, key=away)][:MOST_ON_FRONT]
         chosen = sorted(foremost, key=lambda c: (c not in changed, claims.VERDICTS.index(c["verdict"])))
-        told = [{**c, "changed": _changed_text(c, self.previous), "sentence": _in_front(c)} for c in chosen]
+        told = [
+            {
+                **c,
+                **_beside(self._trend(c, telling(c))),
+                "changed": _changed_text(c, self.previous),
+                "sentence": _in_front(c),
+            }
+            for c in chosen
+        ]
         told = told[: max(1, self._fitting(told))]
         intro = READING if told else "None is decided by these tables; the appendix says which columns are missing."
         return _listed("Which claims hold here, at 99 %", intro, told, "front")
+
+    def _trend(self, claim: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+        """What earlier reports said of the number of a part; empty where none said anything."""
+        own = [] if self.numbers is None else records(self.numbers, claim["id"], part=part["part"])
+        return self.history.told(own[0], MEASURES[part["measure"]].decimals) if len(own) == 1 else {}
 
     def _fitting(self, told: Sequence[Mapping[str, Any]]) -> int:
         """How many of these claims the first page holds below its notices; letters there are smaller."""
         notices = (self.answer, self.changes, self.cautions)
         room = (
             LINES
+            - (TREND_LINES if "note" in self.tiles.data else 0)
             - -(-len(READING) // LETTERS)
             - sum(-(-len(item) // LETTERS) for shown in notices for item in shown.data["items"])
         )
         for count, claim in enumerate(told):
             head = len(claim["statement"]) + len(claim["id"]) + len(claim["changed"]) + 8
             body = len(claims.WORDS[claim["verdict"]]) + len(claim["sentence"]) + 2
-            room -= 0.8 + 0.9 * sum(-(-letters // (LETTERS + 7)) for letters in (head, body))
+            beside = TREND if "trend" in claim else 0  # the head stands beside it, the body below both
+            room -= 0.8 + 0.9 * (-(-head // (LETTERS + 7 - beside)) + -(-body // (LETTERS + 7)))
             if room < 0:
                 return count
         return len(told)
@@ -192,18 +213,6 @@ class Scorecard:
 
 
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
-HEADLINES = (
-    ("Satisfaction", "points of 100, of those who answered", {"outcome": "satisfaction", "measure": "score"}, 1, 1.0),
-    (
-        "Net recommendation",
-        "points, −100 to 100, of those who answered",
-        {"outcome": "recommend", "measure": "score"},
-        1,
-        1.0,
-    ),
-    ("Leavers a month", "per 1,000 customers", {"finding": "churn_rate", "measure": "per_1000"}, 1, 1.0),
-    ("Answered the survey", "% of those invited", {"outcome": "response", "measure": "rate"}, 1, 100.0),
-)
 CAUTIONS = {
     "data-stop": "A check of the period's data says stop: read first whether the data can be trusted.",  # the gravest first: page one has room for a few
     "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
@@ -223,10 +232,10 @@ CAUTIONS = {
 }
 
 
-def open_scorecard(ledger: str = "", previous: str = "") -> Scorecard:
+def open_scorecard(ledger: str = "", previous: str = "", history: Sequence[str] = ()) -> Scorecard:
     """The scorecard of a run, from its ledger; `previous` names the claims.json of the period before.
 
-    Paths are relative to the project's root. Without a ledger no claim is judged and the scorecard says so.
+    `history` names the ledgers of earlier periods, whose numbers are told beside those of now. Paths are relative to the project's root. Without a ledger no claim is judged and the scorecard says so.
     """
     earlier = {}
     if previous:
@@ -234,38 +243,7 @@ def open_scorecard(ledger: str = "", previous: str = "") -> Scorecard:
     if not ledger:
         return Scorecard(None, claims.combine([]), earlier)
     told = json.loads((ROOT / Path(ledger)).with_name("claims.json").read_text(encoding="utf-8"))
-    return Scorecard(open_ledger(ledger), told, earlier)
-
-
-def _records(numbers: pd.DataFrame, **wanted: str) -> list[dict[str, Any]]:
-    rows = numbers[numbers["claim"].isna()]
-    for name, value in wanted.items():
-        rows = rows[rows[name] == value]
-    return [
-        {str(k): (None if pd.isna(v) else v) for k, v in record.items()}
-        for record in rows.astype(object).to_dict("records")
-    ]
-
-
-def _tile(
-    numbers: pd.DataFrame | None, label: str, note: str, wanted: dict[str, str], decimals: int, factor: float
-) -> dict[str, str] | None:
-    found = _records(numbers, group="all", **wanted) if numbers is not None else []
-    if not found or found[0]["estimate"] is None:
-        return None
-    record = found[0]
-    value = number(factor * record["estimate"], decimals)
-    interval = ""
-    if record["conf_low"] is not None:
-        interval = (
-            f"95 %: {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
-        )
-    changes = (
-        _records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change")
-        if numbers is not None
-        else []
-    )
-    return {"label": label, "value": value, "interval": interval, "change": _change(changes), "note": note}
+    return Scorecard(opened(ledger), told, earlier, History(history))
 
 
 def _move(change: Mapping[str, Any]) -> str:
@@ -273,16 +251,6 @@ def _move(change: Mapping[str, Any]) -> str:
         number(change[k], MEASURES["difference"].decimals) for k in ("conf_low", "conf_high", "estimate")
     )
     return f"{NAMES.get(change['outcome'], change['outcome']).lower()} {moved} points ({low} to {high})"
-
-
-def _change(changes: Sequence[Mapping[str, Any]]) -> str:
-    if not changes or changes[0]["conf_low"] is None:
-        return ""
-    change = changes[0]
-    if change["conf_low"] <= 0 <= change["conf_high"]:
-        return "no clear change"
-    sign = "+" if change["estimate"] > 0 else ""
-    return f"{sign}{number(change['estimate'], 1)} since {change['term']}"
 
 
 def _listed(title: str, intro: str, told: Sequence[Mapping[str, Any]], level: str) -> Shown:
@@ -307,6 +275,15 @@ def _changed_text(claim: Mapping[str, Any], previous: Mapping[str, Mapping[str, 
 
 def _regions(claim: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     return [tuple(part.get(name) for name in ("part", "measure", "low", "high")) for part in claim["parts"]]
+
+
+def _beside(trend: dict[str, Any]) -> dict[str, Any]:
+    return {"trend": trend} if trend else {}
+
+
+def _reported(trend: Mapping[str, Any]) -> str:
+    """The number of the first report of a trend, to stand behind that of now."""
+    return f", reported {trend['said'][0]}" if trend else ""
 
 
 def _in_front(claim: Mapping[str, Any]) -> str:

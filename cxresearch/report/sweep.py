@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from cxresearch.errors import CxError, GateClosed, NoData, NotWritten, UsageError
-from cxresearch.report import archive, edition, exchange, parameters, shelf
+from cxresearch.report import archive, edition, exchange, freshness, parameters, shelf
 from cxresearch.report.plan import Plan, Request, Say, checked
 from cxresearch.report.run import Outcome, run_edition
 from cxresearch.report.texts import columns
@@ -69,7 +69,11 @@ def members(request: Request) -> list[Request]:
     return [replace(request, values={**request.values, **dict(zip(swept, one, strict=True))}) for one in combined]
 
 
-def apart(plans: Sequence[Plan]) -> None:
+def _goes_on(request: Request, fail_fast: bool) -> bool:
+    return request.edition.keep_going and not fail_fast
+
+
+def _apart(plans: Sequence[Plan]) -> None:
     """Raise UsageError where two members would lie in one folder, as two studies would, or two words for one month."""
     folders = [plan.folder for plan in plans]
     if twice := [folder for folder in folders if folders.count(folder) > 1]:
@@ -77,22 +81,38 @@ def apart(plans: Sequence[Plan]) -> None:
         raise UsageError(f"two members of the sweep would lie in {where}; sweep one study, and each period once")
 
 
+def planned(request: Request, fail_fast: bool, say: Say = lambda _: None) -> list[tuple[str, Request, Plan | CxError]]:
+    """Every member with its name and its plan, or why it alone cannot be made; raises what ends the run before the first."""
+    asked = members(request)
+    keep_going = _goes_on(request, fail_fast) and len(asked) > 1
+    plans = [_plan(one, keep_going, say) for one in asked]
+    _apart([plan for plan in plans if isinstance(plan, Plan)])
+    return [(_name(one, request), one, plan) for one, plan in zip(asked, plans, strict=True)]
+
+
+def foretold(plans: Sequence[tuple[str, Request, Plan | CxError]]) -> Iterator[str]:
+    """What a run would do, as lines: each notebook of each member and why; of a sweep with a lost member how it would end."""
+    failed = sum(isinstance(plan, CxError) for _, _, plan in plans)
+    for name, _, plan in plans:
+        rows = [("would fail", str(plan))] if isinstance(plan, CxError) else freshness.outlook(plan)
+        yield name if isinstance(plan, CxError) else archive.shown(plan.folder)
+        yield from (f"  {line}" for line in columns(rows))
+    if failed:
+        yield f"sweep of {len(plans)}: {len(plans) - failed} would be made or are up to date, {failed} would fail"
+
+
 def make(request: Request, say: Say, fail_fast: bool = False) -> list[Member]:
     """Make every member; all are checked before the first one runs. One that fails does not end the others.
 
     It does with `fail_fast` or `keep_going = false`. A folder that cannot be written ends all.
     """
-    keep_going = request.edition.keep_going and not fail_fast
-    asked = members(request)
-    names = [_name(one, request) for one in asked]
-    plans = [_plan(one, keep_going) for one in asked]
-    apart([plan for plan in plans if isinstance(plan, Plan)])
+    plans = planned(request, fail_fast)
     done: list[Member] = []
-    for name, one, plan in zip(names, asked, plans, strict=True):
-        if done and done[-1].failed and not keep_going:
+    for name, one, plan in plans:
+        if done and done[-1].failed and not _goes_on(request, fail_fast):
             done.append(Member(name))
             continue
-        say(f"member {len(done) + 1} of {len(asked)}: {name}")
+        say(f"member {len(done) + 1} of {len(plans)}: {name}")
         done.append(Member(name, error=plan) if isinstance(plan, CxError) else _made(name, one, say))
     _record(request, done)
     return done
@@ -105,9 +125,9 @@ def table(made: Sequence[Member]) -> list[str]:
     return [f"sweep of {len(made)}: {len(made) - failed} well, {failed} failed", *lines]
 
 
-def _plan(request: Request, keep_going: bool) -> Plan | CxError:
+def _plan(request: Request, keep_going: bool, say: Say) -> Plan | CxError:
     try:
-        return checked(request)
+        return checked(request, say)
     except (NoData, GateClosed) as error:
         if not keep_going:
             raise

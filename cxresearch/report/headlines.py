@@ -1,0 +1,75 @@
+"""Headlines: the opening row of numbers of a report, and the rows of a ledger that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cxresearch.measures import number
+from cxresearch.report.trends import History
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADLINES = (
+    ("Satisfaction", "points of 100, of those who answered", {"outcome": "satisfaction", "measure": "score"}, 1, 1.0),
+    (
+        "Net recommendation",
+        "points, −100 to 100, of those who answered",
+        {"outcome": "recommend", "measure": "score"},
+        1,
+        1.0,
+    ),
+    ("Leavers a month", "per 1,000 customers", {"finding": "churn_rate", "measure": "per_1000"}, 1, 1.0),
+    ("Answered the survey", "% of those invited", {"outcome": "response", "measure": "rate"}, 1, 100.0),
+)
+
+
+def tiles(numbers: pd.DataFrame, history: History) -> list[dict[str, Any]]:
+    """The headline numbers that a ledger has, with their intervals, and what earlier reports said of them."""
+    made = (_tile(numbers, history, *wanted) for wanted in HEADLINES)
+    return [tile for tile in made if tile is not None]
+
+
+def records(numbers: pd.DataFrame, claim: str | None = None, **wanted: str) -> list[dict[str, Any]]:
+    """The rows of a ledger with these values: those that were judged for a claim, or those that were not."""
+    rows = numbers[numbers["claim"].isna() if claim is None else numbers["claim"] == claim]
+    for name, value in wanted.items():
+        rows = rows[rows[name] == value]
+    plain = rows.astype(object).where(rows.notna(), None)
+    return [{str(key): value for key, value in record.items()} for record in plain.to_dict("records")]
+
+
+def _tile(
+    numbers: pd.DataFrame,
+    history: History,
+    label: str,
+    note: str,
+    wanted: dict[str, str],
+    decimals: int,
+    factor: float,
+) -> dict[str, Any] | None:
+    found = records(numbers, group="all", **wanted)
+    if not found or found[0]["estimate"] is None:
+        return None
+    record = found[0]
+    value = number(factor * record["estimate"], decimals)
+    interval = ""
+    if record["conf_low"] is not None:
+        interval = (
+            f"95 %: {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
+        )
+    changes = records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change")
+    tile = {"label": label, "value": value, "interval": interval, "change": _change(changes), "note": note}
+    trend = history.told(record, decimals, factor)
+    return {**tile, "trend": trend} if trend else tile
+
+
+def _change(changes: Sequence[Mapping[str, Any]]) -> str:
+    if not changes or changes[0]["conf_low"] is None:
+        return ""
+    change = changes[0]
+    if change["conf_low"] <= 0 <= change["conf_high"]:
+        return "no clear change"
+    sign = "+" if change["estimate"] > 0 else ""
+    return f"{sign}{number(change['estimate'], 1)} since {change['term']}"

@@ -32,6 +32,7 @@ class Held:
         self._cluster = study.cluster(rows.column_names)
         self._many = study.many_clusters(self._cluster)
         self._numbers: dict[str, Array] = {}
+        self._there: dict[str, NDArray[np.bool_] | None] = {}  # which rows have a value; None where all do
         self._texts: dict[str, Codes] = {}
 
     def number(self, name: str) -> Array:
@@ -52,11 +53,15 @@ class Held:
         """Which rows have all of some columns as numbers."""
         keep = np.ones(self.n, dtype=bool)
         for name in names:
-            keep &= np.isfinite(self.number(name))
+            if name not in self._there:
+                there = np.isfinite(self.number(name))
+                self._there[name] = None if there.all() else there
+            if (known := self._there[name]) is not None:
+                keep &= known
         return keep
 
     def text(self, name: str) -> Codes:
-        """The labels of a column, and the number of each row's; -1 where null."""
+        """The labels of a column in order, and the number of each row's; -1 where null."""
         if name not in self._texts:
             self._texts[name] = _encoded(pc.cast(self._rows[name], pa.string()))
         return self._texts[name]
@@ -84,17 +89,22 @@ class Held:
         """The period of each row."""
         return self.text("period")
 
+    @cached_property
+    def by_block(self) -> NDArray[np.intp]:
+        """The rows by block, and where months share shocks by period within it: those of a part stand together."""
+        _, block = self.block
+        if self.two_way:
+            block = block * len(self.period[0]) + self.period[1]
+        return in_order(block)
+
     @staticmethod
-    def among(codes: Codes, *keep: NDArray[np.bool_]) -> Codes:
-        """The labels that stand in the rows that are kept (by one condition after the other), in order, and their numbers."""
-        labels, index = codes
-        for rows in keep:
-            index = index[rows]
-        used = np.flatnonzero(np.bincount(index, minlength=len(labels)))
-        order = used[np.argsort(np.array([labels[i] for i in used], dtype=str), kind="stable")]
-        place = np.zeros(len(labels), dtype=np.intp)
-        place[order] = np.arange(len(order))
-        return [labels[i] for i in order], place[index]
+    def among(codes: Codes, rows: NDArray[Any]) -> Codes:
+        """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
+        labels, index = codes[0], codes[1][rows]
+        used = np.bincount(index, minlength=len(labels)) > 0
+        if used.all():
+            return labels, index
+        return [labels[i] for i in np.flatnonzero(used)], (np.cumsum(used) - 1)[index]
 
 
 def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
@@ -118,6 +128,16 @@ def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
     return kept[key]
 
 
+def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places of codes (n,) in their order, those of one code as they stood."""
+    # a stable sort of small whole numbers is linear
+    return np.argsort(codes.astype(np.uint16) if codes.max(initial=0) < 2**16 else codes, kind="stable")
+
+
 def _encoded(values: pa.ChunkedArray) -> Codes:
     found = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
-    return found.dictionary.to_pylist(), found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    order = pc.sort_indices(found.dictionary)
+    place = np.full(len(order) + 1, -1, dtype=np.intp)  # the last stands for null
+    place[order.to_numpy()] = np.arange(len(order))
+    codes = found.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
+    return found.dictionary.take(order).to_pylist(), place[codes]

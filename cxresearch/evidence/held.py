@@ -117,14 +117,15 @@ def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
         return kept[key]
     ids = ["customer_id", "period", study.cluster(table.columns)]
     before = kept[key]._rows.column_names if key in kept else []
-    wanted = table.columns if study.is_unit(table) else dict.fromkeys([*before, *ids, *columns])
-    fetched = study.fetched(table)
+    shared = study.fetched(table)
     own = [op for op, held in kept.items() if not held.shared]
     for op in own[: max(len(own) + 1 - MOST_TABLES, 0)]:
         del kept[op]
-    if fetched is None:
-        fetched = table.select(*(c for c in wanted if c in table.columns)).to_pyarrow()
-    kept[key] = Held(study, fetched, shared=study.is_unit(table))
+    if shared is not None:
+        kept[key] = Held(study, shared, shared=True)
+    else:
+        wanted = dict.fromkeys(c for c in (*before, *ids, *columns) if c in table.columns)
+        kept[key] = Held(study, table.select(*wanted).to_pyarrow())
     return kept[key]
 
 

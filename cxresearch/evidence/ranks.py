@@ -166,7 +166,7 @@ class _Ranked:
         found = np.empty((len(others), len(size)))
         for k, other in enumerate(others):
             sums = np.bincount(self.place, weights=other, minlength=levels)
-            reached = np.cumsum(sums)
+            reached = np.cumsum(sums, dtype=float)
             reached -= sums / 2
             np.subtract(reached[-1] + sums[-1] / 2, reached, out=reached)
             reached /= n

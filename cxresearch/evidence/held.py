@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import MOST_ROWS
+from cxresearch.data import periods
+from cxresearch.data.matching import MOST_ROWS, matched
 from cxresearch.data.study import Study
+from cxresearch.data.terms import KEYS
 
 Array = NDArray[np.float64]
-Codes = tuple[list[str], NDArray[np.intp]]
+Index = NDArray[np.intp]
+Codes = tuple[list[str], Index]
+Asked: TypeAlias = Any  # the rows of a question: a table where it lies, or Held
 MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
 _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 
@@ -29,17 +32,25 @@ class Held:
     def __init__(self, study: Study, rows: pa.Table, *, shared: bool = False) -> None:
         self.shared = shared  # many questions are asked of these rows
         self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way and "period" in rows.column_names
+        self.columns = tuple(rows.column_names)
         self._cluster = study.cluster(rows.column_names)
         self._many = study.many_clusters(self._cluster)
         self._numbers: dict[str, Array] = {}
         self._there: dict[str, NDArray[np.bool_] | None] = {}  # which rows have a value; None where all do
         self._texts: dict[str, Codes] = {}
 
+    def part(self, rows: NDArray[Any], **values: Array) -> Held:
+        """Some of the rows (a mask, or their numbers), with other values of some columns or with more columns."""
+        return _Part(self, np.flatnonzero(rows) if rows.dtype == bool else rows, values)
+
     def number(self, name: str) -> Array:
         """A column as numbers, NaN where null."""
         if name not in self._numbers:
-            self._numbers[name] = pc.cast(self._rows[name], pa.float64()).to_numpy()
+            self._numbers[name] = self._number(name)
         return self._numbers[name]
+
+    def _number(self, name: str) -> Array:
+        return pc.cast(self._rows[name], pa.float64()).to_numpy()
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as it was fetched."""
@@ -63,8 +74,11 @@ class Held:
     def text(self, name: str) -> Codes:
         """The labels of a column in order, and the number of each row's; -1 where null."""
         if name not in self._texts:
-            self._texts[name] = _encoded(pc.cast(self._rows[name], pa.string()))
+            self._texts[name] = self._text(name)
         return self._texts[name]
+
+    def _text(self, name: str) -> Codes:
+        return _encoded(pc.cast(self._rows[name], pa.string()))
 
     @cached_property
     def cluster(self) -> Codes:
@@ -101,22 +115,63 @@ class Held:
     def among(codes: Codes, rows: NDArray[Any]) -> Codes:
         """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
         labels, index = codes[0], codes[1][rows]
-        used = np.bincount(index, minlength=len(labels)) > 0
+        used = np.bincount(index + 1, minlength=len(labels) + 1)[1:] > 0
         if used.all():
             return labels, index
-        return [labels[i] for i in np.flatnonzero(used)], (np.cumsum(used) - 1)[index]
+        place = np.append(np.cumsum(used) - 1, -1)  # the last stands for null
+        return [labels[i] for i in np.flatnonzero(used)], place[index]
 
 
-def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
+class _Part(Held):
+    """Some of the rows of a table that is held: nothing is fetched anew."""
+
+    def __init__(self, whole: Held, rows: Index, values: dict[str, Array]) -> None:
+        self.shared, self.n, self.two_way = False, len(rows), whole.two_way
+        self.columns = tuple(dict.fromkeys([*whole.columns, *values]))
+        self._whole, self._at = whole, rows
+        self._numbers, self._there, self._texts = dict(values), {}, {}
+
+    def _number(self, name: str) -> Array:
+        return self._whole.number(name)[self._at]
+
+    def _text(self, name: str) -> Codes:
+        return self.among(self._whole.text(name), self._at)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as it was fetched, or its values of these rows alone."""
+        return (
+            pa.chunked_array([self._numbers[name]])
+            if name in self._numbers
+            else self._whole.column(name).take(self._at)
+        )
+
+    def there(self, name: str) -> NDArray[np.bool_]:
+        """Which rows have a value of a column of any kind."""
+        return self.known([name]) if name in self._numbers else self._whole.there(name)[self._at]
+
+    @cached_property
+    def cluster(self) -> Codes:
+        """The cluster of each row."""
+        return self.among(self._whole.cluster, self._at)
+
+    @cached_property
+    def block(self) -> Codes:
+        """The block of each row."""
+        return self.among(self._whole.block, self._at)
+
+
+def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
     """The rows of a table that have these columns, fetched when first asked for; None where the study is too large."""
+    if isinstance(table, Held):
+        return table
     if study.most_rows > MOST_ROWS:
         return None
     kept = _KEPT.setdefault(study, {})
     key = table.op()
-    if key in kept and set(columns) <= set(kept[key]._rows.column_names):
+    if key in kept and set(columns) <= set(kept[key].columns):
         return kept[key]
     ids = ["customer_id", "period", study.cluster(table.columns)]
-    before = kept[key]._rows.column_names if key in kept else []
+    before = kept[key].columns if key in kept else []
     shared = study.fetched(table)
     own = [op for op, held in kept.items() if not held.shared]
     for op in own[: max(len(own) + 1 - MOST_TABLES, 0)]:
@@ -127,6 +182,23 @@ def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
         wanted = dict.fromkeys(c for c in (*before, *ids, *columns) if c in table.columns)
         kept[key] = Held(study, table.select(*wanted).to_pyarrow())
     return kept[key]
+
+
+def keys_of(table: Held, **values: Array) -> pa.Table:
+    """Customer and month of each row, its number `cx_row`, and values beside them: what is matched with other rows."""
+    columns = {key: table.column(key) for key in KEYS} | {"cx_row": np.arange(table.n)} | values
+    return pa.table(columns)
+
+
+def lagged(table: Held, earlier: pa.Table, term: str, months: int) -> Held:
+    """The rows of a table that have one so many months before, with the term's value of then; `earlier` has all months."""
+    then = earlier["period"].combine_chunks().dictionary_encode()
+    later = pa.array([periods.shift(month, months) for month in then.dictionary.to_pylist()], pa.string())
+    found = matched(
+        keys_of(table), earlier.set_column(earlier.column_names.index("period"), "period", later.take(then.indices))
+    )
+    values = pc.cast(found[term], pa.float64()).to_numpy()
+    return table.part(found["cx_row"].to_numpy(), **{term: values})
 
 
 def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
-from cxresearch.evidence.held import hold
+from cxresearch.evidence.held import Asked, hold
 from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory, sums_in_passing
 
 Array = NDArray[np.float64]
@@ -89,7 +88,7 @@ class Spread:
 
 def moments(
     study: Study,
-    table: ir.Table,
+    table: Asked,
     columns: Sequence[str],
     *,
     within: Sequence[str] = (),
@@ -169,7 +168,7 @@ class Summary:
     `outcome` names the column without which a row does not count; None where all rows do.
     """
 
-    def __init__(self, study: Study, table: ir.Table, outcome: str | None, columns: Sequence[str]) -> None:
+    def __init__(self, study: Study, table: Asked, outcome: str | None, columns: Sequence[str]) -> None:
         self.study, self.table, self.outcome = study, table, outcome
         self.columns = list(dict.fromkeys([*([outcome] if outcome else []), *columns]))
         self._whole: Spread | None = None

@@ -13,7 +13,7 @@ from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 from cxresearch.evidence import sampling
 from cxresearch.evidence.held import Asked, Held, hold, lagged
-from cxresearch.evidence.moments import Spread, Summary
+from cxresearch.evidence.moments import Spread, Summary, moments
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,16 @@ class Asking:
             self._earlier[term] = self.study.rows([term], only=months).select(*KEYS, term).to_pyarrow()
         return self._earlier[term]
 
-    def spread(self, pair: Pair, columns: Sequence[str], table: Asked, group: str) -> Spread:
-        """Moments of columns; `group` names the selection of rows that `table` is."""
+    def spread(
+        self, pair: Pair, columns: Sequence[str], table: Asked, group: str, *, within: tuple[str, ...] = ()
+    ) -> Spread:
+        """Moments of columns (within cells); `group` names the selection of rows that `table` is."""
+        if within and hold(self.study, table, columns) is None:  # where many are centred at once, rows fill the memory
+            return moments(self.study, table, columns, within=within)
         own = pair.term if pair.lag or group.startswith("per use") else ""
         survey = self.study.on_survey([pair.outcome, pair.term])
-        everybody = ("", own, pair.lag, group, survey)
-        if not own and len({p.outcome for p in self.pairs}) > 1:
+        everybody = ("", own, pair.lag, group, survey, within)
+        if not own and not within and len({p.outcome for p in self.pairs}) > 1:
             # many outcomes whose columns no row lacks are summed together, once
             every = [c for p in self.pairs for c in (p.outcome, p.term, *p.given) if c in table.columns]
             self._summaries.setdefault(everybody, Summary(self.study, table, None, every))
@@ -73,16 +77,19 @@ class Asking:
         if everybody in self._summaries and self._summaries[everybody].covers(columns):
             key = everybody
         if key not in self._summaries:
-            self._summaries[key] = Summary(
-                self.study, table, pair.outcome, [c for c in self._columns(pair, own) if c in table.columns]
-            )
+            every = self._columns(pair, own, bare=bool(within))
+            every = [c for c in every if c in table.columns]
+            self._summaries[key] = Summary(self.study, table, pair.outcome, every, within)
         spread = self._summaries[key].spread(columns)
-        self.notes.saw(spread, columns)
+        if not within:
+            self.notes.saw(spread, columns)
         return spread
 
-    def _columns(self, pair: Pair, own: str) -> list[str]:
+    def _columns(self, pair: Pair, own: str, *, bare: bool) -> list[str]:
         alike = [p for p in self.pairs if p.outcome == pair.outcome and (p.term == pair.term or not own)]
         scores = [pair.outcome, *(p.term for p in alike)]
+        if bare:
+            return scores
         items = [item for name in scores for item in self.study.items(name)] if len(alike) == 1 else []
         return [*scores, *(c for p in alike for c in p.given), *items]
 

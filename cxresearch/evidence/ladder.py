@@ -206,7 +206,8 @@ def _within_site_month(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
         )
         return []
     table = ask.rows(pair, columns)
-    return _within(pair, ask, "within_site_month", moments(study, table, columns, within=("site_id", "period")))
+    spread = ask.spread(pair, columns, table, "all", within=("site_id", "period"))
+    return _within(pair, ask, "within_site_month", spread)
 
 
 def _within_customer(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
@@ -214,9 +215,8 @@ def _within_customer(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
     if "churned" in (pair.outcome, pair.term):
         return []
     columns = [pair.outcome, pair.term]
-    return _within(
-        pair, ask, "within_customer", moments(ask.study, ask.rows(pair, columns), columns, within=("customer_id",))
-    )
+    spread = ask.spread(pair, columns, ask.rows(pair, columns), "all", within=("customer_id",))
+    return _within(pair, ask, "within_customer", spread)
 
 
 def _within(pair: Pair, ask: Asking, model: str, spread: Spread) -> list[dict[str, Any]]:

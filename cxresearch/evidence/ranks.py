@@ -12,6 +12,7 @@ from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.inference import Interval
 
 Array = NDArray[np.float64]
+LOOKED = 1_000  # rows that show whether values repeat
 
 
 def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
@@ -146,9 +147,14 @@ class _Ranked:
     """One column in ranks: the place of each row's value among the distinct values, and how many rows have it."""
 
     def __init__(self, values: Array) -> None:
-        import pandas as pd
+        if 2 * len(np.unique(values[:LOOKED])) > min(
+            len(values), LOOKED
+        ):  # hardly two are the same: a table of them would cost more
+            distinct, self.place = np.unique(values, return_inverse=True)
+        else:
+            import pandas as pd
 
-        self.place, distinct = pd.factorize(values, sort=True)
+            self.place, distinct = pd.factorize(values, sort=True)
         self.counts = np.bincount(self.place, minlength=len(distinct))
         below = np.cumsum(self.counts) - self.counts
         self.ranks: Array = ((below + self.counts / 2) / len(values))[self.place]

@@ -10,9 +10,8 @@ import pyarrow as pa
 
 from cxresearch.data import periods
 from cxresearch.data.study import Study
-from cxresearch.data.terms import KEYS
 from cxresearch.evidence import sampling
-from cxresearch.evidence.held import Asked, Held, hold, lagged
+from cxresearch.evidence.held import Asked, Held, hold, met
 from cxresearch.evidence.moments import Spread, Summary, moments
 
 
@@ -36,7 +35,6 @@ class Asking:
         self.notes = sampling.Notes(study)
         self.sampled = False
         self._summaries: dict[tuple[Any, ...], Summary] = {}
-        self._earlier: dict[str, pa.Table] = {}
         self._lagged: dict[tuple[Held, str, int], Held] = {}
 
     def rows(self, pair: Pair, columns: Sequence[str]) -> Asked:
@@ -49,16 +47,17 @@ class Asking:
             return self.study.rows(columns, lag={pair.term: pair.lag})
         key = (now, pair.term, pair.lag)
         if key not in self._lagged:
-            self._lagged[key] = lagged(now, self._of_all_lags(pair.term), pair.term, pair.lag)
+            earlier = self._of_all_lags(pair.term)
+            rows, then = met(now, earlier, pair.lag)
+            self._lagged[key] = now.part(rows, **{pair.term: earlier.number(pair.term)[then]})
         return self._lagged[key]
 
-    def _of_all_lags(self, term: str) -> pa.Table:
-        """The values of a term in the window and as many months before as any pair asks for."""
-        if term not in self._earlier:
-            window, most = self.study.periods, max(p.lag for p in self.pairs)
-            months = periods.span(window[-1], len(window) + most)
-            self._earlier[term] = self.study.rows([term], only=months).select(*KEYS, term).to_pyarrow()
-        return self._earlier[term]
+    def _of_all_lags(self, term: str) -> Held:
+        """The rows of a term in the window and as many months before as any pair asks for, fetched at once."""
+        window, most = self.study.periods, max(p.lag for p in self.pairs)
+        earlier = hold(self.study, self.study.rows([term], only=periods.span(window[-1], len(window) + most)), [term])
+        assert earlier is not None  # as the study is small
+        return earlier
 
     def spread(
         self, pair: Pair, columns: Sequence[str], table: Asked, group: str, *, within: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cxresearch.data import periods
-from cxresearch.data.matching import MOST_ROWS, matched
+from cxresearch.data.matching import MOST_ROWS, meetings
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 
@@ -184,21 +184,24 @@ def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
     return kept[key]
 
 
-def keys_of(table: Held, **values: Array) -> pa.Table:
-    """Customer and month of each row, its number `cx_row`, and values beside them: what is matched with other rows."""
-    columns = {key: table.column(key) for key in KEYS} | {"cx_row": np.arange(table.n)} | values
-    return pa.table(columns)
-
-
-def lagged(table: Held, earlier: pa.Table, term: str, months: int) -> Held:
-    """The rows of a table that have one so many months before, with the term's value of then; `earlier` has all months."""
-    then = earlier["period"].combine_chunks().dictionary_encode()
-    later = pa.array([periods.shift(month, months) for month in then.dictionary.to_pylist()], pa.string())
-    found = matched(
-        keys_of(table), earlier.set_column(earlier.column_names.index("period"), "period", later.take(then.indices))
+def met(table: Held, other: Held, months: int = 0) -> tuple[Index, Index]:
+    """The rows of two tables that are of one customer, those of the other so many months before: of each their numbers."""
+    clients, then = other.text("customer_id")[0], [periods.shift(month, months) for month in other.period[0]]
+    own = _number_of_key(
+        *(_renamed(table.text(key), labels) for key, labels in zip(KEYS, (clients, then), strict=True))
     )
-    values = pc.cast(found[term], pa.float64()).to_numpy()
-    return table.part(found["cx_row"].to_numpy(), **{term: values})
+    return meetings(own, _number_of_key(*(other.text(key) for key in KEYS)))
+
+
+def _renamed(codes: Codes, labels: list[str]) -> Codes:
+    """The same codes as places among other labels; -1 where they lack one."""
+    place = pc.index_in(pa.array(codes[0], pa.string()), value_set=pa.array(labels, pa.string())).fill_null(-1)
+    return labels, np.append(place.to_numpy(), -1)[codes[1]]
+
+
+def _number_of_key(customer: Codes, month: Codes) -> Index:
+    """One number for customer and month, in the order of both; -1 where one of them is null."""
+    return np.where((customer[1] < 0) | (month[1] < 0), -1, customer[1] * len(month[0]) + month[1])
 
 
 def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -7,11 +7,10 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import matched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 from cxresearch.evidence import inference
-from cxresearch.evidence.held import Asked, Held, hold, keys_of
+from cxresearch.evidence.held import Asked, Held, hold, met
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import moments
 
@@ -82,12 +81,11 @@ def _everybody_held(here: Held, told: Held, asked: str, known: str) -> Held:
     """The same of rows that are held: `here` of everybody, `told` of those who answered."""
     x, y = told.number(known), told.number(asked)
     centre_x, centre_y = (float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else 0.0 for v in (x, y))
-    found = matched(keys_of(told, cx_said=y - centre_y).drop_columns("cx_row"), keys_of(here))
-    row, said = found["cx_row"].to_numpy(), found["cx_said"].to_numpy()
+    answer, row = met(told, here)
     silent = np.ones(here.n, dtype=bool)
     silent[row] = False
     rows = np.concatenate([row, np.flatnonzero(silent)])
-    said = np.concatenate([said, np.full(len(rows) - len(row), np.nan)])
+    said = np.concatenate([y[answer] - centre_y, np.full(len(rows) - len(row), np.nan)])
     known_x, answered = here.number(known)[rows] - centre_x, np.isfinite(said).astype(float)
     return here.part(
         rows, cx_known=known_x, cx_answered=answered, cx_known_answered=known_x * answered,

@@ -111,6 +111,12 @@ class Held:
             block = block * len(self.period[0]) + self.period[1]
         return in_order(block)
 
+    @cached_property
+    def numbered_keys(self) -> tuple[Index, Index]:
+        """One number for customer and month of each row, and the rows in its order."""
+        numbers = _number_of_key(*(self.text(key) for key in KEYS))
+        return numbers, np.argsort(numbers, kind="stable")
+
     @staticmethod
     def among(codes: Codes, rows: NDArray[Any]) -> Codes:
         """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
@@ -190,7 +196,7 @@ def met(table: Held, other: Held, months: int = 0) -> tuple[Index, Index]:
     own = _number_of_key(
         *(_renamed(table.text(key), labels) for key, labels in zip(KEYS, (clients, then), strict=True))
     )
-    return meetings(own, _number_of_key(*(other.text(key) for key in KEYS)))
+    return meetings(own, *other.numbered_keys)
 
 
 def _renamed(codes: Codes, labels: list[str]) -> Codes:

@@ -62,7 +62,9 @@ SHARED_ROOMS = {
 SAME_QUESTION = {
     ("correlation", "ladder"),
     ("correlation", "ladder_words"),
-    ("ladder_words", "ladder"),
+    ("correlation", "asking"),
+    ("ladder", "asking"),
+    ("ladder_words", "asking"),
     ("churn", "churn_words"),
     ("churn", "leavers"),
     ("survival", "hazards"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from small_study import study_of
 from witnesses import table
@@ -15,6 +16,7 @@ from cxresearch.data.engine import Engine
 from cxresearch.data.opening import open_study
 from cxresearch.evidence import held as room
 from cxresearch.evidence import streams
+from cxresearch.evidence.correlation import relate
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.rows import rows
 from cxresearch.evidence.shares import correlations
@@ -86,10 +88,29 @@ def test_rows_agree(levels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest
     assert sums[0] == pytest.approx(sums[1])
 
 
+@pytest.mark.parametrize("window", [1, 12])
+@pytest.mark.parametrize("lag", [0, [0, 1, 2]], ids=str)
+@pytest.mark.parametrize("levels", [("customer",), ("customer", "site", "period")], ids=" ".join)
+def test_ladders_agree(
+    levels: tuple[str, ...], lag: Any, window: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Levels, lags, rates for each use and the range for the silent are the same, chosen in memory or by the engine."""
+    panel = frame()
+    panel["usage_calls"], panel["call_failures"] = np.arange(len(panel)) % 17, np.arange(len(panel)) % 5
+    asked = panel[panel.index % 4 != 1]
+    surveys = asked[["customer_id", "period"]].assign(recommend=asked.index * 7 % 11)
+    tables = []
+    for most in (room.MOST_ROWS, -1):
+        study = study_of(tmp_path, panel=panel, surveys=surveys, levels=levels, window=window)
+        monkeypatch.setattr(room, "MOST_ROWS", most)
+        among, by = ["call_failures", "wait_s"], "value_segment" if lag == 0 else None
+        tables.append(relate(study, "recommend", among, given=["tenure_m"], by=by, lag=lag).to_frame())
+    assert {"per_use", "all_customers"} <= set(tables[0]["model"]) or lag != 0
+    pd.testing.assert_frame_equal(*tables, rtol=1e-9, atol=1e-10)
+
+
 def test_many_customers_are_hashed_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More than 400 clusters go into blocks by the md5 of their id, the same blocks in memory and in the engine."""
-    import pandas as pd
-
     many = pd.DataFrame(
         {"customer_id": [f"é{i}" for i in range(900)], "revenue": np.arange(900.0), "margin": np.arange(900.0) ** 2}
     )
@@ -148,8 +169,6 @@ def test_stays_are_alike(asked: dict[str, Any], tmp_path: Path, monkeypatch: pyt
             rows_.append((*row, ["voluntary", "involuntary", None][i % 3] if left else None))
             if left and dice.random() < 0.7:
                 break
-    import pandas as pd
-
     names = ["customer_id", "period", "churned", "tenure_m", "value_segment", "prepaid", "bill_errors", "list_price"]
     panel = pd.DataFrame(rows_, columns=[*names, "site_id", "churn_type"])
     study = study_of(tmp_path, panel=panel, levels=("customer", "site"))

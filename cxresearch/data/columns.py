@@ -45,30 +45,29 @@ class Source:
 
     def select(self, columns: list[str], *, only: Sequence[str] | None = None) -> ir.Table:
         """The table with exactly these terms as columns; with `only` the rows of these periods."""
-        table = self._near(only) if only is not None else self.table
-        table = table.select(**{name: self.values[name] for name in columns})
-        return table if only is None else table.filter(_among(table.period, only))
+        return self._rows(columns, only)
 
     def answered(self, columns: Sequence[str] | None = None, *, only: Sequence[str] | None = None) -> ir.Table:
         """Of a table of surveys: the relationship surveys that were answered, with all terms or those that are named."""
         needed = [c for c in ("answered_at", "kind") if c in self.values]
         wanted = list(self.values if columns is None else dict.fromkeys([*columns, *needed]))
-        table = self._near(only, answered=True).select(**{name: self.values[name] for name in wanted})
-        if only is not None:
-            table = table.filter(_among(table.period, only))
-        if "answered_at" in table.columns:
-            table = table.filter(table.answered_at.notnull())
-        return table.filter(table.kind == "relationship") if "kind" in table.columns else table
+        return self._rows(wanted, only, answered=True)
 
-    def _near(self, only: Sequence[str] | None, *, answered: bool = False) -> ir.Table:
-        """The own rows without many that will be left out: what is asked of a column as it lies is asked before others are read."""
-        if not self.identified:  # its customers are its row numbers
-            return self.table
-        own = self.own
-        asked = [_among(own["period"], only)] if only is not None and "period" in own else []
-        asked += [own["kind"] == "relationship"] if answered and "kind" in own else []
-        asked += [own["answered_at"].notnull()] if answered and "answered_at" in own else []
-        return self.table.filter(*asked) if asked else self.table
+    def _rows(self, columns: Sequence[str], only: Sequence[str] | None, *, answered: bool = False) -> ir.Table:
+        """These terms of the rows asked for: what can be asked of a column as it lies is asked before others are read."""
+
+        def asked(values: MappingType[str, ir.Value]) -> list[ir.Value]:
+            found = [_among(values["period"], only)] if only is not None and "period" in values else []
+            found += [values["kind"] == "relationship"] if answered and "kind" in values else []
+            return found + ([values["answered_at"].notnull()] if answered and "answered_at" in values else [])
+
+        named = {name: self.values[name] for name in columns}
+        if not self.identified or self.stated_period:  # its customers are its row numbers; its period is in no row
+            table = self.table.select(**named)
+            conditions = asked({name: table[name] for name in table.columns})
+            return table.filter(*conditions) if conditions else table
+        conditions = [*asked(self.own), *asked(self.values)]
+        return (self.table.filter(*conditions) if conditions else self.table).select(**named)
 
 
 def _among(period: ir.Value, wanted: Sequence[str]) -> ir.Value:

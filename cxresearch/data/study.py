@@ -211,10 +211,6 @@ class Study:
         """Whether rows come from the engine at less cost than it would sum their products."""
         return self._engine.near
 
-    def is_unit(self, table: ir.Table) -> bool:
-        """Whether a table is one that many questions share: panel rows, or answers with their panel rows."""
-        return self._units.shared(table)
-
     def fetched(self, table: ir.Table) -> pa.Table | None:
         """The rows of a table that are in memory already, as those that many questions of a small study share."""
         return self._units.fetched(table)

@@ -39,11 +39,7 @@ class Units:
     @cached_property
     def most_rows(self) -> int:
         """How many rows the largest table has."""
-        return max(int(s.table.count().to_pyarrow().as_py()) for s in self.sources.values())
-
-    def shared(self, table: ir.Table) -> bool:
-        """Whether a table is one that many questions share."""
-        return any(table.op() is unit.op() for unit in self._made.values())
+        return max(map(_count, self.sources.values()))
 
     def fetched(self, table: ir.Table) -> pa.Table | None:
         """The rows of a table that are in memory already, as those that many questions of a small study share."""
@@ -57,12 +53,15 @@ class Units:
         return self._made[kind, wanted]
 
     def _where_it_lies(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        """Panel rows, looked at where they lie, or what is joined to them, kept by the engine."""
+        """Panel rows, looked at where they lie, or what is joined to them, kept by the engine; of few events looked at too."""
         if kind == "panel":
             return self.engine.view(self._panel(wanted))
         # a join comes in any order; a fixed one makes every printed digit the same in each run
         found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
-        return self.engine.keep(found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns]))
+        ordered = found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns])
+        # a question has few columns: of them a small join costs less anew than once of all
+        few = kind in self.events and max(self.most_rows, _count(self.events[kind])) <= MOST_ROWS
+        return self.engine.view(ordered) if few else self.engine.keep(ordered)
 
     def _in_memory(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
         """The same of a small study, its rows fetched once; those outside the window are only looked at."""
@@ -103,8 +102,9 @@ class Units:
         survey, panel = self.sources.get("surveys"), self.sources.get("panel")
         if survey is None:
             raise UsageError(f"{self.name}: no table surveys; a term of the survey cannot be asked")
-        table = survey.answered(only=wanted)
-        return table.select([c for c in table.columns if panel is None or c in KEYS or c not in panel.values])
+        return survey.answered(
+            [c for c in survey.values if panel is None or c in KEYS or c not in panel.values], only=wanted
+        )
 
     def event_table(self, columns: Sequence[str]) -> str | None:
         """The table of single events that a question about these columns is asked of, if of any."""
@@ -126,3 +126,7 @@ class Units:
         if self.chosen is None or self.chosen[0] not in table.columns:
             return table
         return table.filter(table[self.chosen[0]] == self.chosen[1])
+
+
+def _count(source: Source) -> int:
+    return int(source.table.count().to_pyarrow().as_py())

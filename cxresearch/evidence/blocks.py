@@ -96,6 +96,14 @@ class Members:
         ]
         return np.concatenate(found)
 
+    def counts(self, values: Index, levels: int) -> Array:
+        """How many rows of each part have each of so many values (n,): (S, levels)."""
+        found = [
+            np.bincount(index * levels + values, minlength=ways * levels).reshape(ways, levels)
+            for index, ways in zip(self.of_row, self.blocks.ways, strict=True)
+        ]
+        return np.concatenate(found).astype(float)
+
 
 def members(labels: Sequence[str], block: Index, periods: Sequence[str] = (), period: Index | None = None) -> Members:
     """Rows by block, and by period where there are two or more; `labels` and `periods` are named by the numbers."""

@@ -10,7 +10,8 @@ from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
 from cxresearch.evidence import ladder_words, multiplicity, pitfalls, sampling
-from cxresearch.evidence.ladder import METHODS, Asking, Pair, ladder_rows, lag_rows, level_rows
+from cxresearch.evidence.asking import Asking, Pair
+from cxresearch.evidence.ladder import METHODS, ladder_rows, lag_rows, level_rows
 from cxresearch.finding import Finding
 from cxresearch.measures import LADDER, MODELS
 

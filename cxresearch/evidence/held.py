@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import MOST_ROWS
+from cxresearch.data import periods
+from cxresearch.data.matching import MOST_ROWS, meetings
 from cxresearch.data.study import Study
+from cxresearch.data.terms import KEYS
 
 Array = NDArray[np.float64]
-Codes = tuple[list[str], NDArray[np.intp]]
+Index = NDArray[np.intp]
+Codes = tuple[list[str], Index]
+Asked: TypeAlias = Any  # the rows of a question: a table where it lies, or Held
 MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
 _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 
@@ -29,16 +32,25 @@ class Held:
     def __init__(self, study: Study, rows: pa.Table, *, shared: bool = False) -> None:
         self.shared = shared  # many questions are asked of these rows
         self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way and "period" in rows.column_names
+        self.columns = tuple(rows.column_names)
         self._cluster = study.cluster(rows.column_names)
         self._many = study.many_clusters(self._cluster)
         self._numbers: dict[str, Array] = {}
+        self._there: dict[str, NDArray[np.bool_] | None] = {}  # which rows have a value; None where all do
         self._texts: dict[str, Codes] = {}
+
+    def part(self, rows: NDArray[Any], **values: Array) -> Held:
+        """Some of the rows (a mask, or their numbers), with other values of some columns or with more columns."""
+        return _Part(self, np.flatnonzero(rows) if rows.dtype == bool else rows, values)
 
     def number(self, name: str) -> Array:
         """A column as numbers, NaN where null."""
         if name not in self._numbers:
-            self._numbers[name] = pc.cast(self._rows[name], pa.float64()).to_numpy()
+            self._numbers[name] = self._number(name)
         return self._numbers[name]
+
+    def _number(self, name: str) -> Array:
+        return pc.cast(self._rows[name], pa.float64()).to_numpy()
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as it was fetched."""
@@ -52,14 +64,21 @@ class Held:
         """Which rows have all of some columns as numbers."""
         keep = np.ones(self.n, dtype=bool)
         for name in names:
-            keep &= np.isfinite(self.number(name))
+            if name not in self._there:
+                there = np.isfinite(self.number(name))
+                self._there[name] = None if there.all() else there
+            if (known := self._there[name]) is not None:
+                keep &= known
         return keep
 
     def text(self, name: str) -> Codes:
-        """The labels of a column, and the number of each row's; -1 where null."""
+        """The labels of a column in order, and the number of each row's; -1 where null."""
         if name not in self._texts:
-            self._texts[name] = _encoded(pc.cast(self._rows[name], pa.string()))
+            self._texts[name] = self._text(name)
         return self._texts[name]
+
+    def _text(self, name: str) -> Codes:
+        return _encoded(pc.cast(self._rows[name], pa.string()))
 
     @cached_property
     def cluster(self) -> Codes:
@@ -84,40 +103,123 @@ class Held:
         """The period of each row."""
         return self.text("period")
 
+    @cached_property
+    def by_block(self) -> NDArray[np.intp]:
+        """The rows by block, and where months share shocks by period within it: those of a part stand together."""
+        _, block = self.block
+        if self.two_way:
+            block = block * len(self.period[0]) + self.period[1]
+        return in_order(block)
+
+    @cached_property
+    def numbered_keys(self) -> tuple[Index, Index]:
+        """One number for customer and month of each row, and the rows in its order."""
+        numbers = _number_of_key(*(self.text(key) for key in KEYS))
+        return numbers, np.argsort(numbers, kind="stable")
+
     @staticmethod
-    def among(codes: Codes, *keep: NDArray[np.bool_]) -> Codes:
-        """The labels that stand in the rows that are kept (by one condition after the other), in order, and their numbers."""
-        labels, index = codes
-        for rows in keep:
-            index = index[rows]
-        used = np.flatnonzero(np.bincount(index, minlength=len(labels)))
-        order = used[np.argsort(np.array([labels[i] for i in used], dtype=str), kind="stable")]
-        place = np.zeros(len(labels), dtype=np.intp)
-        place[order] = np.arange(len(order))
-        return [labels[i] for i in order], place[index]
+    def among(codes: Codes, rows: NDArray[Any]) -> Codes:
+        """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
+        labels, index = codes[0], codes[1][rows]
+        used = np.bincount(index + 1, minlength=len(labels) + 1)[1:] > 0
+        if used.all():
+            return labels, index
+        place = np.append(np.cumsum(used) - 1, -1)  # the last stands for null
+        return [labels[i] for i in np.flatnonzero(used)], place[index]
 
 
-def hold(study: Study, table: ir.Table, columns: Sequence[str]) -> Held | None:
+class _Part(Held):
+    """Some of the rows of a table that is held: nothing is fetched anew."""
+
+    def __init__(self, whole: Held, rows: Index, values: dict[str, Array]) -> None:
+        self.shared, self.n, self.two_way = False, len(rows), whole.two_way
+        self.columns = tuple(dict.fromkeys([*whole.columns, *values]))
+        self._whole, self._at = whole, rows
+        self._numbers, self._there, self._texts = dict(values), {}, {}
+
+    def _number(self, name: str) -> Array:
+        return self._whole.number(name)[self._at]
+
+    def _text(self, name: str) -> Codes:
+        return self.among(self._whole.text(name), self._at)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column as it was fetched, or its values of these rows alone."""
+        return (
+            pa.chunked_array([self._numbers[name]])
+            if name in self._numbers
+            else self._whole.column(name).take(self._at)
+        )
+
+    def there(self, name: str) -> NDArray[np.bool_]:
+        """Which rows have a value of a column of any kind."""
+        return self.known([name]) if name in self._numbers else self._whole.there(name)[self._at]
+
+    @cached_property
+    def cluster(self) -> Codes:
+        """The cluster of each row."""
+        return self.among(self._whole.cluster, self._at)
+
+    @cached_property
+    def block(self) -> Codes:
+        """The block of each row."""
+        return self.among(self._whole.block, self._at)
+
+
+def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
     """The rows of a table that have these columns, fetched when first asked for; None where the study is too large."""
+    if isinstance(table, Held):
+        return table
     if study.most_rows > MOST_ROWS:
         return None
     kept = _KEPT.setdefault(study, {})
     key = table.op()
-    if key in kept and set(columns) <= set(kept[key]._rows.column_names):
+    if key in kept and set(columns) <= set(kept[key].columns):
         return kept[key]
     ids = ["customer_id", "period", study.cluster(table.columns)]
-    before = kept[key]._rows.column_names if key in kept else []
-    wanted = table.columns if study.is_unit(table) else dict.fromkeys([*before, *ids, *columns])
-    fetched = study.fetched(table)
+    before = kept[key].columns if key in kept else []
+    shared = study.fetched(table)
     own = [op for op, held in kept.items() if not held.shared]
     for op in own[: max(len(own) + 1 - MOST_TABLES, 0)]:
         del kept[op]
-    if fetched is None:
-        fetched = table.select(*(c for c in wanted if c in table.columns)).to_pyarrow()
-    kept[key] = Held(study, fetched, shared=study.is_unit(table))
+    if shared is not None:
+        kept[key] = Held(study, shared, shared=True)
+    else:
+        wanted = dict.fromkeys(c for c in (*before, *ids, *columns) if c in table.columns)
+        kept[key] = Held(study, table.select(*wanted).to_pyarrow())
     return kept[key]
+
+
+def met(table: Held, other: Held, months: int = 0) -> tuple[Index, Index]:
+    """The rows of two tables that are of one customer, those of the other so many months before: of each their numbers."""
+    clients, then = other.text("customer_id")[0], [periods.shift(month, months) for month in other.period[0]]
+    own = _number_of_key(
+        *(_renamed(table.text(key), labels) for key, labels in zip(KEYS, (clients, then), strict=True))
+    )
+    return meetings(own, *other.numbered_keys)
+
+
+def _renamed(codes: Codes, labels: list[str]) -> Codes:
+    """The same codes as places among other labels; -1 where they lack one."""
+    place = pc.index_in(pa.array(codes[0], pa.string()), value_set=pa.array(labels, pa.string())).fill_null(-1)
+    return labels, np.append(place.to_numpy(), -1)[codes[1]]
+
+
+def _number_of_key(customer: Codes, month: Codes) -> Index:
+    """One number for customer and month, in the order of both; -1 where one of them is null."""
+    return np.where((customer[1] < 0) | (month[1] < 0), -1, customer[1] * len(month[0]) + month[1])
+
+
+def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places of codes (n,) in their order, those of one code as they stood."""
+    # a stable sort of small whole numbers is linear
+    return np.argsort(codes.astype(np.uint16) if codes.max(initial=0) < 2**16 else codes, kind="stable")
 
 
 def _encoded(values: pa.ChunkedArray) -> Codes:
     found = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
-    return found.dictionary.to_pylist(), found.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    order = pc.sort_indices(found.dictionary)
+    place = np.full(len(order) + 1, -1, dtype=np.intp)  # the last stands for null
+    place[order.to_numpy()] = np.arange(len(order))
+    codes = found.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
+    return found.dictionary.take(order).to_pylist(), place[codes]

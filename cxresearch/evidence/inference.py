@@ -64,6 +64,15 @@ def _fisher(value: Array | float) -> Array:
     return np.arctanh(np.clip(value, -1 + 1e-15, 1 - 1e-15))
 
 
+def _forward(scale: Measure, values: Array) -> Array:
+    """Values on the scale of a measure; of correlations and shares, which come by the hundred, all at once."""
+    if scale.scale == "fisher_z":
+        return _fisher(values)
+    if scale.scale == "logit":
+        return np.asarray(np.log(values / (1 - values)))
+    return np.array([scale.forward(v) for v in values])
+
+
 def jackknife(
     full: float, left_out: Array, *, on: str | None = None, blocks: Blocks | None = None, level: float = LEVEL
 ) -> Interval:
@@ -89,9 +98,7 @@ def jackknife(
     if scale is None or not _inside(scale, full, values):
         return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
     middle = scale.forward(full)
-    # shares come by the hundred, so all at once
-    at_once = scale.scale == "logit"
-    spread = parts.error(np.log(values / (1 - values)) if at_once else np.array([scale.forward(v) for v in values]))
+    spread = parts.error(_forward(scale, values))
     if scale.scale == "fisher_z" and spread > 0:
         p_value = _two_sided(abs(middle) / spread, df)
     low, high = scale.back(middle - half * spread), scale.back(middle + half * spread)

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
+from cxresearch.evidence.asking import Asking, Pair, complete, levels, rate
 from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
+from cxresearch.evidence.held import Asked
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
-from cxresearch.evidence.moments import Spread, Summary, moments
+from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranks import concordances, kendall_interval, rank_covariances
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.measures import MEASURES, MODELS
@@ -30,59 +31,6 @@ from cxresearch.table import row
 Array = NDArray[np.float64]
 METHODS = ("pearson", "spearman", "kendall", "semipartial", "polychoric")
 MOST_ANSWERS = 11  # a scale of answers has no more: 0 to 10
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One correlation in question: outcome y, term x, what is held fixed (or lacking), how many periods x lies before y."""
-
-    outcome: str
-    term: str
-    given: tuple[str, ...]
-    lag: int = 0
-    methods: tuple[str, ...] = ("pearson", "spearman")
-    lacking: tuple[str, ...] = ()
-
-
-class Asking:
-    """The rows of one call of relate: every summary is made once and serves all its pairs."""
-
-    def __init__(self, study: Study, pairs: Sequence[Pair]) -> None:
-        self.study, self.pairs = study, pairs
-        self.notes = sampling.Notes(study)
-        self.sampled = False
-        self._summaries: dict[tuple[Any, ...], Summary] = {}
-
-    def rows(self, pair: Pair, columns: Sequence[str]) -> Any:
-        """The rows of a pair, the term so many periods earlier."""
-        return self.study.rows(columns, lag={pair.term: pair.lag})
-
-    def spread(self, pair: Pair, columns: Sequence[str], table: Any, group: str) -> Spread:
-        """Moments of columns; `group` names the selection of rows that `table` is."""
-        own = pair.term if pair.lag or group.startswith("per use") else ""
-        survey = self.study.on_survey([pair.outcome, pair.term])
-        everybody = ("", own, pair.lag, group, survey)
-        if not own and everybody not in self._summaries and len({p.outcome for p in self.pairs}) > 1:
-            # many outcomes whose columns no row lacks are summed together, once
-            there = set(table.columns)
-            every = [c for p in self.pairs for c in (p.outcome, p.term, *p.given) if c in there]
-            self._summaries[everybody] = Summary(self.study, table, None, every)
-        key = (pair.outcome, *everybody[1:])
-        if everybody in self._summaries and self._summaries[everybody].covers(columns):
-            key = everybody
-        if key not in self._summaries:
-            self._summaries[key] = Summary(
-                self.study, table, pair.outcome, [c for c in self._columns(pair, own) if c in table.columns]
-            )
-        spread = self._summaries[key].spread(columns)
-        self.notes.saw(spread, columns)
-        return spread
-
-    def _columns(self, pair: Pair, own: str) -> list[str]:
-        alike = [p for p in self.pairs if p.outcome == pair.outcome and (p.term == pair.term or not own)]
-        scores = [pair.outcome, *(p.term for p in alike)]
-        items = [item for name in scores for item in self.study.items(name)] if len(alike) == 1 else []
-        return [*scores, *(c for p in alike for c in p.given), *items]
 
 
 def ladder_rows(pair: Pair, steps: Sequence[str], ask: Asking) -> list[dict[str, Any]]:
@@ -118,7 +66,7 @@ def _row(
 
 
 def _each(
-    pair: Pair, ask: Asking, model: str, group: str, table: Any, spread: Spread, given: int = 0
+    pair: Pair, ask: Asking, model: str, group: str, table: Asked, spread: Spread, given: int = 0
 ) -> list[dict[str, Any]]:
     """The row of r from moments and, for each further method that is asked for, its row from the same columns.
 
@@ -207,7 +155,7 @@ def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[s
     return [made | {"effect_label": label}]
 
 
-def _crude(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
+def _crude(pair: Pair, ask: Asking, table: Asked | None = None, group: str = "all") -> list[dict[str, Any]]:
     columns = [pair.outcome, pair.term]
     table = ask.rows(pair, columns) if table is None else table
     spread = ask.spread(pair, columns, table, group)
@@ -220,13 +168,12 @@ def _per_use(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
     if exposure is None or not ask.study.has(exposure) or pair.lag:
         return []
     table = ask.rows(pair, [pair.outcome, pair.term, exposure])
-    used = table.filter(table[exposure] > 0)
-    rate = used.mutate(**{pair.term: used[pair.term] / used[exposure]})
-    spread = ask.spread(pair, [pair.outcome, pair.term], rate, "per use")
-    return _each(pair, ask, "per_use", "all", rate, spread)
+    table = rate(ask.study, table, pair.term, exposure)
+    spread = ask.spread(pair, [pair.outcome, pair.term], table, "per use")
+    return _each(pair, ask, "per_use", "all", table, spread)
 
 
-def _adjusted(pair: Pair, ask: Asking, table: Any = None, group: str = "all") -> list[dict[str, Any]]:
+def _adjusted(pair: Pair, ask: Asking, table: Asked | None = None, group: str = "all") -> list[dict[str, Any]]:
     if not pair.given:
         if "semipartial" in pair.methods:
             ask.notes.skipped(MEASURES["semipartial"].label, "nothing is held fixed")
@@ -259,7 +206,8 @@ def _within_site_month(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
         )
         return []
     table = ask.rows(pair, columns)
-    return _within(pair, ask, "within_site_month", moments(study, table, columns, within=("site_id", "period")))
+    spread = ask.spread(pair, columns, table, "all", within=("site_id", "period"))
+    return _within(pair, ask, "within_site_month", spread)
 
 
 def _within_customer(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
@@ -267,9 +215,8 @@ def _within_customer(pair: Pair, ask: Asking) -> list[dict[str, Any]]:
     if "churned" in (pair.outcome, pair.term):
         return []
     columns = [pair.outcome, pair.term]
-    return _within(
-        pair, ask, "within_customer", moments(ask.study, ask.rows(pair, columns), columns, within=("customer_id",))
-    )
+    spread = ask.spread(pair, columns, ask.rows(pair, columns), "all", within=("customer_id",))
+    return _within(pair, ask, "within_customer", spread)
 
 
 def _within(pair: Pair, ask: Asking, model: str, spread: Spread) -> list[dict[str, Any]]:
@@ -341,10 +288,9 @@ def level_rows(pair: Pair, by: str, steps: Sequence[str], ask: Asking) -> list[d
     made: list[dict[str, Any]] = []
     if by != ask.study.segment_term or "within_segment" not in steps:  # else it is a step of the ladder
         made += _within(pair, ask, f"within {ask.study.term(by).label}", moments(ask.study, table, columns, fixed=by))
-    for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
-        only, group = table.filter(table[by] == level), f"{by}={level}"
+    for level, only in levels(ask.study, table, by):
+        group = f"{by}={level}"
         own = _crude(pair, ask, only, group) + _adjusted(pair, ask, only, group)
-        whole = only.filter(*(only[x].notnull() for x in columns))
-        people = sampling.people(ask.study, whole, own[0]["n"])
+        people = sampling.people(ask.study, complete(only, columns), own[0]["n"])
         made += [record | {"people": people} for record in own]
     return made

@@ -6,7 +6,7 @@ from typing import Any
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import pitfalls, sampling, silent
-from cxresearch.evidence.ladder import Pair
+from cxresearch.evidence.asking import Pair
 from cxresearch.evidence.pitfalls import side
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import MODELS, capital, number

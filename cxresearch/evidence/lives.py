@@ -278,7 +278,7 @@ def counted(study: Study, found: Lives, groups: int, strata: int, causes: int) -
 
 
 def _counted_in_memory(study: Study, held: Held, start: float, groups: int, strata: int, causes: int) -> Counted:
-    blocks, block = held.among(held.block)
+    blocks, block = held.block
     h, g, why = (held.number(c).astype(int) for c in ("stratum", "level", "why"))
     kind = np.where(held.number("left") == 1, why + 2, 1)
     times, at = np.unique(np.concatenate([held.number("entry"), held.number("exit")]), return_inverse=True)

@@ -64,7 +64,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     import statsmodels.formula.api as smf  # long to import, and a large table needs none of it
 
     columns = list(dict.fromkeys([*terms, *([cluster] if cluster in table.columns else []), "customer_id", "period"]))
-    frame = table.select(*columns).order_by(["customer_id", "period"]).to_pyarrow().to_pandas().dropna(subset=terms)
+    frame = table.select(*columns).order_by(["customer_id", "period"]).to_pyarrow().to_pandas()
+    asked, frame = len(frame), frame.dropna(subset=terms)
     if len(frame) < study.min_cell or frame[outcome].nunique() < 2:
         return Fit(None, _not_estimable(study, formula, "too few rows have all terms, or the outcome does not vary"))
     if (wrong := _unfit(frame[outcome], kind)) is not None:
@@ -88,7 +89,6 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     else:
         result = model.fit(**errors, **({"disp": False} if kind == "logistic" else {}))
         params, bse = (x.drop("Intercept", errors="ignore") for x in (result.params, result.bse))
-    asked = int(table.count().to_pyarrow().as_py())
     df = clusters - 1 if clusters < len(frame) else None
     told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
     doubts = pitfalls.bent(study, table, terms) if kind == "linear" and any(":" in name for name in told) else []

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
-from cxresearch.evidence.held import hold
+from cxresearch.evidence.held import Asked, hold
 from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory, sums_in_passing
 
 Array = NDArray[np.float64]
@@ -89,7 +88,7 @@ class Spread:
 
 def moments(
     study: Study,
-    table: ir.Table,
+    table: Asked,
     columns: Sequence[str],
     *,
     within: Sequence[str] = (),
@@ -166,11 +165,13 @@ def _covariance(n: Array, first: Array, second: Array) -> Array:
 class Summary:
     """One set of moments for many questions on the same rows: made once for the columns that no row lacks.
 
-    `outcome` names the column without which a row does not count; None where all rows do.
+    `outcome` names the column without which a row does not count; None where all rows do. `within` is that of `moments`.
     """
 
-    def __init__(self, study: Study, table: ir.Table, outcome: str | None, columns: Sequence[str]) -> None:
-        self.study, self.table, self.outcome = study, table, outcome
+    def __init__(
+        self, study: Study, table: Asked, outcome: str | None, columns: Sequence[str], within: Sequence[str] = ()
+    ) -> None:
+        self.study, self.table, self.outcome, self.within = study, table, outcome, within
         self.columns = list(dict.fromkeys([*([outcome] if outcome else []), *columns]))
         self._whole: Spread | None = None
         self._asked = False
@@ -180,7 +181,7 @@ class Summary:
         whole = self._of_whole_columns()
         if whole is not None and set(columns) <= set(whole.columns):
             return whole.of(columns)
-        return moments(self.study, self.table, columns)
+        return moments(self.study, self.table, columns, within=self.within)
 
     def covers(self, columns: Sequence[str]) -> bool:
         """Whether no row lacks any of these columns."""
@@ -192,7 +193,8 @@ class Summary:
             self._asked = True
             rows, known = self._counted()
             whole = [name for name, count in known.items() if count == rows]
-            self._whole = moments(self.study, self.table, whole) if rows and len(whole) > 1 else None
+            enough = rows and len(whole) > 1
+            self._whole = moments(self.study, self.table, whole, within=self.within) if enough else None
         return self._whole
 
     def _counted(self) -> tuple[int, dict[str, int]]:

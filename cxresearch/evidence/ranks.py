@@ -12,11 +12,7 @@ from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.inference import Interval
 
 Array = NDArray[np.float64]
-
-
-def midranks(values: Array) -> Array:
-    """Midranks as shares in (0, 1): the mean share of rows at or below a value; ties share theirs."""
-    return _Ranked(values).ranks
+LOOKED = 1_000  # rows that show whether values repeat
 
 
 def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
@@ -29,15 +25,14 @@ def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
     """
     n, p = columns.shape
     ranked = [_Ranked(columns[:, j]) for j in range(p)]
-    scores = np.column_stack([column.ranks - 0.5 for column in ranked])
-    full = scores.T @ scores / n
+    scores = [column.ranks - 0.5 for column in ranked]
+    full = np.array([[own @ other / n for other in scores] for own in scores])
     size = members.blocks.sizes
+    reach = np.stack([column.reach(scores, members) for column in ranked])
     left_out = np.empty((len(size), p, p))
     for j in range(p):
         for k in range(j, p):
-            influence = scores[:, j] * scores[:, k] - full[j, k]
-            influence += ranked[j].reach(scores[:, k]) + ranked[k].reach(scores[:, j])
-            total = members.sums(influence)
+            total = members.sums(scores[j] * scores[k]) - size * full[j, k] + reach[j, k] + reach[k, j]
             with np.errstate(divide="ignore", invalid="ignore"):
                 left_out[:, j, k] = left_out[:, k, j] = full[j, k] - total / (n - size)
     return full, left_out
@@ -152,20 +147,35 @@ class _Ranked:
     """One column in ranks: the place of each row's value among the distinct values, and how many rows have it."""
 
     def __init__(self, values: Array) -> None:
-        import pandas as pd
+        if 2 * len(np.unique(values[:LOOKED])) > min(
+            len(values), LOOKED
+        ):  # hardly two are the same: a table of them would cost more
+            distinct, self.place = np.unique(values, return_inverse=True)
+        else:
+            import pandas as pd
 
-        self.place, distinct = pd.factorize(values, sort=True)
+            self.place, distinct = pd.factorize(values, sort=True)
         self.counts = np.bincount(self.place, minlength=len(distinct))
         below = np.cumsum(self.counts) - self.counts
         self.ranks: Array = ((below + self.counts / 2) / len(values))[self.place]
 
-    def reach(self, other: Array) -> Array:
-        """What a row does to others through the ranks of this column, centred.
+    def reach(self, others: list[Array], members: Members) -> Array:
+        """What the rows of each part do to others through the ranks of this column, centred: (p, S) of p columns.
 
         For a row with value x it is the mean over all rows of (x below their value, ties half) times their score of
         the other column.
         """
-        sums = np.bincount(self.place, weights=other, minlength=len(self.counts))
-        above = sums.sum() - np.cumsum(sums)
-        reached = ((above + sums / 2) / len(other))[self.place]
-        return reached - reached.mean()
+        n, levels = len(self.place), len(self.counts)
+        size = members.blocks.sizes
+        # of few values the rows of a part that have each are counted once
+        counted = members.counts(self.place, levels) if levels * len(size) <= n else None
+        found = np.empty((len(others), len(size)))
+        for k, other in enumerate(others):
+            sums = np.bincount(self.place, weights=other, minlength=levels)
+            reached = np.cumsum(sums, dtype=float)
+            reached -= sums / 2
+            np.subtract(reached[-1] + sums[-1] / 2, reached, out=reached)
+            reached /= n
+            own = members.sums(reached[self.place]) if counted is None else counted @ reached
+            found[k] = own - size * (self.counts @ reached / n)
+        return found

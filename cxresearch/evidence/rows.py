@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
-from cxresearch.evidence.held import Held, hold
+from cxresearch.evidence.held import Asked, Held, hold
 from cxresearch.evidence.sums import block_of, cluster_of, months_count, narrowed
 
 CAP = 1_000_000
@@ -62,7 +61,7 @@ class Rows:
         return replace(self, columns=tuple(dict.fromkeys(names)), values=self.values[:, places])
 
 
-def rows(study: Study, table: ir.Table, columns: Sequence[str]) -> Rows:
+def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
     """The complete rows of columns. Beyond the cap whole customers are sampled by the md5 of their id."""
     names = list(dict.fromkeys(columns))
     small = hold(study, table, names)

@@ -6,11 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import ibis.expr.types as ir
-
 from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME, Role
 from cxresearch.evidence.blocks import Blocks
+from cxresearch.evidence.held import Asked, Held
 from cxresearch.evidence.moments import Spread
 from cxresearch.finding import Caveat, Finding
 from cxresearch.table import KEY, row, tidy
@@ -41,10 +40,12 @@ def finding(
     return Finding(table=table, kept=kept, answer=answer, caveats=once([*study.caveats(), *caveats]), **given | fields)
 
 
-def people(study: Study, table: ir.Table, n: int) -> int | None:
+def people(study: Study, table: Asked, n: int) -> int | None:
     """How many customers the n rows of a table are of, where they may be fewer than min_cell; else None: not counted."""
     if n >= study.min_cell * len(study.periods) or "customer_id" not in table.columns:
         return None
+    if isinstance(table, Held):
+        return len(table.text("customer_id")[0])
     return int(table.customer_id.nunique().to_pyarrow().as_py())
 
 

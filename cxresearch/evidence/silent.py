@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 from cxresearch.evidence import inference
+from cxresearch.evidence.held import Asked, Held, hold, met
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.moments import moments
 
@@ -62,9 +62,12 @@ def correlation_range(study: Study, *, asked: str, known: str) -> tuple[Interval
     return Interval(plain.estimate, plain.std_error, plain.df, low, high, None), n, clusters
 
 
-def _everybody(study: Study, asked: str, known: str) -> ir.Table:
+def _everybody(study: Study, asked: str, known: str) -> Asked:
     """All rows with the known term, whether they answered, and both terms of those who did (else zero), centred."""
     answers = study.rows([asked, known])
+    here, told = hold(study, study.rows([known]), [known]), hold(study, answers, [asked, known])
+    if here is not None and told is not None:
+        return _everybody_held(here, told, asked, known)
     centre = answers.aggregate(x=answers[known].mean(), y=answers[asked].mean()).to_pyarrow().to_pylist()[0]
     said = answers.select(*KEYS, cx_said=answers[asked] - (centre["y"] or 0.0))
     table = study.rows([known]).left_join(said, list(KEYS))
@@ -72,6 +75,22 @@ def _everybody(study: Study, asked: str, known: str) -> ir.Table:
     return table.mutate(
         cx_known=x, cx_answered=answered, cx_known_answered=x * answered, cx_asked_answered=table.cx_said.fill_null(0.0)
     )
+
+
+def _everybody_held(here: Held, told: Held, asked: str, known: str) -> Held:
+    """The same of rows that are held: `here` of everybody, `told` of those who answered."""
+    x, y = told.number(known), told.number(asked)
+    centre_x, centre_y = (float(v[np.isfinite(v)].mean()) if np.isfinite(v).any() else 0.0 for v in (x, y))
+    answer, row = met(told, here)
+    silent = np.ones(here.n, dtype=bool)
+    silent[row] = False
+    rows = np.concatenate([row, np.flatnonzero(silent)])
+    said = np.concatenate([y[answer] - centre_y, np.full(len(rows) - len(row), np.nan)])
+    known_x, answered = here.number(known)[rows] - centre_x, np.isfinite(said).astype(float)
+    return here.part(
+        rows, cx_known=known_x, cx_answered=answered, cx_known_answered=known_x * answered,
+        cx_asked_answered=np.where(answered == 1, said, 0.0),
+    )  # fmt: skip
 
 
 def _products(covariance: Array, mean: Array, scale: Array) -> Array:

@@ -45,30 +45,30 @@ class Source:
 
     def select(self, columns: list[str], *, only: Sequence[str] | None = None) -> ir.Table:
         """The table with exactly these terms as columns; with `only` the rows of these periods."""
-        table = self._near(only) if only is not None else self.table
-        table = table.select(**{name: self.values[name] for name in columns})
-        return table if only is None else table.filter(_among(table.period, only))
+        return self._rows(columns, only)
 
     def answered(self, columns: Sequence[str] | None = None, *, only: Sequence[str] | None = None) -> ir.Table:
         """Of a table of surveys: the relationship surveys that were answered, with all terms or those that are named."""
         needed = [c for c in ("answered_at", "kind") if c in self.values]
-        wanted = list(self.values if columns is None else dict.fromkeys([*columns, *needed]))
-        table = self._near(only, answered=True).select(**{name: self.values[name] for name in wanted})
-        if only is not None:
-            table = table.filter(_among(table.period, only))
-        if "answered_at" in table.columns:
-            table = table.filter(table.answered_at.notnull())
-        return table.filter(table.kind == "relationship") if "kind" in table.columns else table
+        return self._rows(list(self.values if columns is None else dict.fromkeys([*columns, *needed])), only, True)
 
-    def _near(self, only: Sequence[str] | None, *, answered: bool = False) -> ir.Table:
-        """The own rows without many that will be left out: what is asked of a column as it lies is asked before others are read."""
-        if not self.identified:  # its customers are its row numbers
-            return self.table
-        own = self.own
-        asked = [_among(own["period"], only)] if only is not None and "period" in own else []
-        asked += [own["kind"] == "relationship"] if answered and "kind" in own else []
-        asked += [own["answered_at"].notnull()] if answered and "answered_at" in own else []
-        return self.table.filter(*asked) if asked else self.table
+    def _rows(self, columns: list[str], only: Sequence[str] | None, answered: bool = False) -> ir.Table:
+        """Some terms of the rows that are asked for. Asked of columns as they lie first: so many rows go before other columns are read."""
+
+        def asked(of: MappingType[str, ir.Value]) -> list[ir.Value]:
+            found = [_among(of["period"], only)] if only is not None and "period" in of else []
+            found += [of["kind"] == "relationship"] if answered and "kind" in of else []
+            return [*found, of["answered_at"].notnull()] if answered and "answered_at" in of else found
+
+        if (
+            self.identified
+        ):  # filtered before the terms are made, which an expression of many columns takes less time for
+            wanted = [*asked(self.own), *asked(self.values)]
+            table = self.table.filter(*wanted) if wanted else self.table
+            return table.select(**{name: self.values[name] for name in columns})
+        table = self.table.select(**{name: self.values[name] for name in columns})  # its customers are its row numbers
+        wanted = asked({name: table[name] for name in columns})
+        return table.filter(*wanted) if wanted else table
 
 
 def _among(period: ir.Value, wanted: Sequence[str]) -> ir.Value:

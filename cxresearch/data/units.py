@@ -103,8 +103,9 @@ class Units:
         survey, panel = self.sources.get("surveys"), self.sources.get("panel")
         if survey is None:
             raise UsageError(f"{self.name}: no table surveys; a term of the survey cannot be asked")
-        table = survey.answered(only=wanted)
-        return table.select([c for c in table.columns if panel is None or c in KEYS or c not in panel.values])
+        return survey.answered(
+            [c for c in survey.values if panel is None or c in KEYS or c not in panel.values], only=wanted
+        )
 
     def event_table(self, columns: Sequence[str]) -> str | None:
         """The table of single events that a question about these columns is asked of, if of any."""

@@ -190,12 +190,12 @@ class Summary:
     def _of_whole_columns(self) -> Spread | None:
         if not self._asked:
             self._asked = True
-            rows, known = self._counted()
+            rows, known = self.counted()
             whole = [name for name, count in known.items() if count == rows]
             self._whole = moments(self.study, self.table, whole) if rows and len(whole) > 1 else None
         return self._whole
 
-    def _counted(self) -> tuple[int, dict[str, int]]:
+    def counted(self) -> tuple[int, dict[str, int]]:
         """How many rows have the outcome, and how many of those each column."""
         held = hold(self.study, self.table, self.columns)
         if held is not None:

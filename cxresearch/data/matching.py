@@ -18,17 +18,15 @@ def matched(answers: pa.Table, panel: pa.Table) -> pa.Table:
     The same rows in the same order as of an inner join that is sorted; it costs a tenth, for only numbers are sorted.
     """
     own, there = _numbered(answers, panel)
-    order = np.argsort(there, kind="stable")
-    begin, end = (np.searchsorted(there, own, side, sorter=order) for side in ("left", "right"))
-    found = np.where(own >= 0, end - begin, 0)
+    count = np.bincount(there + 1, minlength=int(own.max(initial=-1)) + 2)  # of each number, that of no row first
+    begin = (np.cumsum(count) - count)[own + 1]
+    found = np.where(own >= 0, count[own + 1], 0)
     left = np.repeat(np.arange(len(own)), found)
-    right = order[np.repeat(begin - np.cumsum(found) + found, found) + np.arange(len(left))]
+    right = np.argsort(there, kind="stable")[np.repeat(begin - np.cumsum(found) + found, found) + np.arange(len(left))]
     sort = np.argsort(own[left], kind="stable")
     made = answers.take(pa.array(left[sort]))
     more = panel.drop_columns([c for c in panel.column_names if c in made.column_names]).take(pa.array(right[sort]))
-    for name in more.column_names:
-        made = made.append_column(name, more[name])
-    return made
+    return pa.table([*made.columns, *more.columns], names=[*made.column_names, *more.column_names])
 
 
 def _numbered(answers: pa.Table, panel: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

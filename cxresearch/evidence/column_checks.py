@@ -69,10 +69,8 @@ def _looked(study: Study, name: str) -> Looked:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
         shared += [c for c in (study.cluster(),) if c not in (*own, *shared, *KEYS)]
-        table = source.answered([*KEYS, *own]).select(*KEYS, *own)
-        table = table.filter(table.period.isin(list(study.periods)))
-        keys = source.answered(list(KEYS))
-        of = int(keys.filter(keys.period.isin(list(study.periods))).count().to_pyarrow().as_py())
+        table = source.answered([*KEYS, *own], only=study.periods).select(*KEYS, *own)
+        of = int(source.answered(list(KEYS), only=study.periods).count().to_pyarrow().as_py())
         table = table.inner_join(study.rows(shared or ["customer_id"]).select(*KEYS, *shared), list(KEYS))
     if of > MOST_ROWS:
         table = table.filter(table.customer_id.hexdigest("md5")[0:4] < f"{int(65536 * MOST_ROWS / of):04x}")

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.matching import in_order
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
@@ -219,6 +221,17 @@ class Study:
         """The rows of a table that are in memory already, as those that many questions of a small study share."""
         return self._units.fetched(table)
 
+    def by_level(self, table: ir.Table, by: str, columns: Sequence[str]) -> list[tuple[str, ir.Table]]:
+        """The levels of a column in order, each with some columns of its rows, their keys and cluster."""
+        wanted = dict.fromkeys([*KEYS, self.cluster(table.columns), by, *columns])
+        table, rows = table.select(*(c for c in wanted if c in table.columns)), self.fetched(table)
+        values = (table.select(by).distinct().to_pyarrow() if rows is None else rows)[by].unique().drop_null()
+        levels = sorted(values.to_pylist())
+        if rows is None:
+            return [(level, table.filter(table[by] == level)) for level in levels]
+        rows = rows.select(table.columns)
+        return [(level, ibis.memtable(rows.filter(pc.equal(rows[by], level)))) for level in levels]
+
     def many_clusters(self, column: str) -> bool:
         """Whether there are so many clusters of a column that blocks of them serve as well as each by itself."""
         if column not in self._many:
@@ -298,7 +311,14 @@ class Study:
             raise UsageError(f"{self.name} has no {', '.join(lacking)}; it has {', '.join(self.terms)}")
         table = self.rows(columns, only=only)
         keys = [k for k in KEYS if k in table.columns and k not in columns]
-        return table.select(*keys, *columns).order_by(list(KEYS)).to_pyarrow().to_pandas()
+        return self.ordered(table, [*keys, *columns]).to_pandas()
+
+    def ordered(self, table: ir.Table, columns: Sequence[str]) -> pa.Table:
+        """Some columns of all rows of a table, by customer and period."""
+        rows = self.fetched(table)
+        if rows is None:
+            return table.select(*columns).order_by(list(KEYS)).to_pyarrow()
+        return rows.select(list(columns)).take(in_order(rows))
 
     def caveats(self) -> tuple[Caveat, ...]:
         """What holds for every number of this study."""

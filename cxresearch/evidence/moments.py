@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
-from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
+from cxresearch.evidence.blocks import Blocks, by_part, draws, one_way, two_way
 from cxresearch.evidence.held import hold
 from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory, sums_in_passing
 
@@ -58,15 +58,14 @@ class Spread:
         parts = one_way(self.parts.labels[:blocks], self.parts.sizes[:blocks])
         return replace(self, left_out=self.left_out[:blocks], mean_left_out=self.mean_left_out[:blocks], parts=parts)
 
-    def resampled(self, draws: int, seed: int) -> Array:
-        """Covariance matrices of bootstrap draws of blocks, (draws, p, p), each block's influence added up.
+    def resampled(self, count: int, seed: int) -> Array:
+        """Covariance matrices of so many bootstrap draws of blocks, (count, p, p), each block's influence added up.
 
         The influence of a block is what leaving it out changes; a covariance is linear in it but for the means.
         """
         blocks = self.blocks
-        picks = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=draws) - 1.0
         influence = (blocks - 1) * (self.full - self.left_out[:blocks])
-        return self.full + np.einsum("db,bij->dij", picks, influence) / blocks
+        return self.full + np.tensordot(draws(blocks, count, seed), influence, axes=1) / blocks
 
     def of(self, columns: Sequence[str]) -> Spread:
         """The same rows, only some of the columns."""

@@ -201,11 +201,10 @@ def _composites(asked: Answers, fitted: Fitted) -> list[dict[str, Any]]:
 def _invariance(asked: Answers, by: str) -> list[dict[str, Any]]:
     """Whether the levels of a segment answer alike: the same loadings, then the same intercepts too."""
     table = asked.study.rows([*asked.items, by])
-    levels = sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None)
     items, scale = [asked.items[i] for i in asked.modelled], asked.spread.scale[asked.modelled]
     samples = []
-    for level in levels:
-        s = moments(asked.study, table.filter(table[by] == level), items).clustered
+    for _, only in asked.study.by_level(table, by, items):
+        s = moments(asked.study, only, items).clustered
         own = s.full * np.outer(s.scale, s.scale) / np.outer(scale, scale)
         if s.n > max(len(items), asked.study.min_cell) and np.linalg.eigvalsh(own).min() > confirmatory.SINGULAR:
             samples.append(Sample(own, s.n, (s.mean - asked.spread.mean[asked.modelled]) / scale))

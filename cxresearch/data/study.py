@@ -16,6 +16,7 @@ from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.matching import in_order
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
@@ -294,7 +295,14 @@ class Study:
             raise UsageError(f"{self.name} has no {', '.join(lacking)}; it has {', '.join(self.terms)}")
         table = self.rows(columns, only=only)
         keys = [k for k in KEYS if k in table.columns and k not in columns]
-        return table.select(*keys, *columns).order_by(list(KEYS)).to_pyarrow().to_pandas()
+        return self.ordered(table, [*keys, *columns]).to_pandas()
+
+    def ordered(self, table: ir.Table, columns: Sequence[str]) -> pa.Table:
+        """Some columns of all rows of a table, by customer and period."""
+        rows = self.fetched(table)
+        if rows is None:
+            return table.select(*columns).order_by(list(KEYS)).to_pyarrow()
+        return rows.select(list(columns)).take(in_order(rows))
 
     def caveats(self) -> tuple[Caveat, ...]:
         """What holds for every number of this study."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
+from ibis.expr.operations import InMemoryTable
+from ibis.formats.pyarrow import PyArrowTableProxy
 
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
@@ -34,7 +35,6 @@ class Units:
     last: str
     chosen: tuple[str, str] | None
     _made: dict[tuple[str, tuple[str, ...]], ir.Table] = field(default_factory=dict)
-    _fetched: dict[Any, pa.Table] = field(default_factory=dict)  # by the operation of their expression
 
     @cached_property
     def most_rows(self) -> int:
@@ -43,7 +43,8 @@ class Units:
 
     def fetched(self, table: ir.Table) -> pa.Table | None:
         """The rows of a table that are in memory already, as those that many questions of a small study share."""
-        return self._fetched.get(table.op())
+        op = table.op()
+        return op.data.obj if isinstance(op, InMemoryTable) and isinstance(op.data, PyArrowTableProxy) else None
 
     def of(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
         """The rows of a kind (panel, answers, or a table of events) in some months; of a small study held in memory."""
@@ -69,18 +70,21 @@ class Units:
             found = self._panel(wanted) if kind == "panel" else self._answers(wanted)
             return self.engine.view(found)
         if wanted != self.window:
-            whole = self._fetched[self.of(kind, self.window).op()]
+            whole = self._rows(kind)
             rows = whole.filter(pc.is_in(whole["period"], pa.array(wanted)))
         elif kind == "panel":
             rows = self._panel(wanted).to_pyarrow()
         elif "panel" in self.sources:
-            panel = self.of("panel", self.window)
-            rows = matched(self._own_answers(wanted).to_pyarrow(), self._fetched[panel.op()])
+            rows = matched(self._own_answers(wanted).to_pyarrow(), self._rows("panel"))
         else:
             rows = self._answers(wanted).order_by(list(KEYS)).to_pyarrow()
-        made = ibis.memtable(rows)
-        self._fetched[made.op()] = rows
-        return made
+        return ibis.memtable(rows)
+
+    def _rows(self, kind: str) -> pa.Table:
+        """The rows of the window that are in memory."""
+        rows = self.fetched(self.of(kind, self.window))
+        assert rows is not None
+        return rows
 
     def _panel(self, wanted: tuple[str, ...]) -> ir.Table:
         source = self.sources["panel"]

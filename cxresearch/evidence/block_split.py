@@ -16,7 +16,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import composite, inference, pitfalls, ranking, sampling, shares
 from cxresearch.evidence.association import alpha
 from cxresearch.evidence.composite import hull
-from cxresearch.evidence.moments import Spread, moments
+from cxresearch.evidence.moments import Spread, Summary, moments
 from cxresearch.evidence.ranking import DRAWS, Blocks, Split, split
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
@@ -127,12 +127,8 @@ def _alphas(study: Study, terms: Sequence[str]) -> tuple[float, float] | None:
 def _enough_rows(study: Study, of: str, blocks: Blocks, notes: sampling.Notes) -> dict[str, tuple[str, ...]]:
     """Blocks without the columns that most rows lack; the notes say what those would have cost."""
     columns = [of, *itertools.chain(*blocks.values())]
-    table = study.rows(columns)
-    counted = table.aggregate(
-        rows=table[of].count(), **{c: (table[c].notnull() & table[of].notnull()).sum() for c in columns[1:]}
-    )
-    got = counted.to_pyarrow().to_pylist()[0]
-    missing = {c: 1 - (got[c] or 0) / got["rows"] if got["rows"] else 0.0 for c in columns[1:]}
+    rows, known = Summary(study, study.rows(columns), of, columns).counted()
+    missing = {c: 1 - known[c] / rows if rows else 0.0 for c in columns[1:]}
     # a block without any column would be another question: each keeps the column that the fewest rows lack
     best = {min(terms, key=lambda c: missing[c]) for terms in blocks.values()}
     dropped = {c for c, m in missing.items() if m > MOST_MISSING and c not in best}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,15 @@ def by_part(values: Array, there: NDArray[np.bool_] | None) -> Array:
     if there is None:
         return values.sum(1)
     return np.concatenate([values.sum(1), values.sum(0), values[there]])
+
+
+@lru_cache(maxsize=4)
+def draws(blocks: int, count: int, seed: int) -> Array:
+    """Bootstrap draws of blocks, (count, blocks): how often a draw takes each block, less the once that it is there."""
+    picked = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=count)
+    found: Array = picked.astype(np.float64) - 1
+    found.flags.writeable = False  # the same draws serve every question
+    return found
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str)
         return None
     found = rows(study, table, columns)
     known = int(table.churned.count().to_pyarrow().as_py())
-    return found if found.n == known and not found.sampled else None
+    return found.by_block() if found.n == known and not found.sampled else None
 
 
 def _term_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
@@ -64,25 +65,36 @@ def _looked(study: Study, name: str) -> Looked:
     own = [t for t in source.values if t in study.terms and BY_NAME[t].kind != "time" and t != "kind"]
     if name == "panel" or "panel" not in study.tables:
         table = study.rows(own)
-        of = int(table.count().to_pyarrow().as_py())
+        rows = study.fetched(table)
+        of = rows.num_rows if rows is not None else int(table.count().to_pyarrow().as_py())
     else:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
         shared += [c for c in (study.cluster(),) if c not in (*own, *shared, *KEYS)]
-        table = source.answered([*KEYS, *own]).select(*KEYS, *own)
-        table = table.filter(table.period.isin(list(study.periods)))
-        keys = source.answered(list(KEYS))
-        of = int(keys.filter(keys.period.isin(list(study.periods))).count().to_pyarrow().as_py())
+        table = source.answered([*KEYS, *own], only=study.periods).select(*KEYS, *own)
+        of = int(source.answered(list(KEYS), only=study.periods).count().to_pyarrow().as_py())
         table = table.inner_join(study.rows(shared or ["customer_id"]).select(*KEYS, *shared), list(KEYS))
-    if of > MOST_ROWS:
-        table = table.filter(table.customer_id.hexdigest("md5")[0:4] < f"{int(65536 * MOST_ROWS / of):04x}")
+        rows = None
     terms = [c for c in table.columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]
     terms = [c for c in terms if c in own or c not in source.values]
     cluster = study.cluster(table.columns)
-    got = table.select(*dict.fromkeys(["period", cluster, *terms])).to_pyarrow()
+    wanted, below = list(dict.fromkeys(["period", cluster, *terms])), f"{int(65536 * MOST_ROWS / max(of, 1)):04x}"
+    if rows is not None:
+        got = rows.select(wanted)
+        got = got.filter(_of_some(rows["customer_id"], below)) if of > MOST_ROWS else got
+    else:
+        table = table.filter(table.customer_id.hexdigest("md5")[0:4] < below) if of > MOST_ROWS else table
+        got = table.select(*wanted).to_pyarrow()
     now = np.asarray(pc.is_in(got["period"], pa.array(study.months)).to_numpy(), dtype=bool)
     values = {term: found for term in terms if (found := _numbers(got[term], BY_NAME[term].kind)) is not None}
     return Looked(name, of, pc.count_distinct(got[cluster]).as_py(), now, values)
+
+
+def _of_some(customers: pa.ChunkedArray, below: str) -> pa.Array:
+    """Which rows are of the customers whose md5 begins with less; each is hashed once."""
+    found = customers.combine_chunks().dictionary_encode()
+    hashed = (hashlib.md5(one.encode(), usedforsecurity=False).hexdigest() for one in found.dictionary.to_pylist())
+    return pa.array([digits[:4] < below for digits in hashed], pa.bool_()).take(found.indices)
 
 
 def _numbers(values: pa.ChunkedArray, kind: str) -> Array | None:

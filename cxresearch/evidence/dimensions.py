@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, score_model
+from cxresearch.evidence.blocks import draws
 from cxresearch.evidence.lab import consistency, extraction
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.questionnaire import ANSWERS, Answers
@@ -244,8 +245,8 @@ def _number(asked: Answers) -> list[dict[str, Any]]:
     found, chance, count, n = _counted(asked)
     interval, agree = {"estimate": float(count)}, None
     if (blocks := len(asked.left_out)) > 1:
-        weights = np.random.default_rng(SEED).multinomial(blocks, np.full(blocks, 1 / blocks), size=DRAWS) - 1.0
-        drawn = asked.r + np.einsum("db,bij->dij", weights, asked.r - asked.left_out) * (blocks - 1) / blocks
+        moved = np.tensordot(draws(blocks, DRAWS, SEED), asked.r - asked.left_out, axes=1)
+        drawn = asked.r + moved * (blocks - 1) / blocks
         # a draw from a sample is as far from the sample as that from the truth: its chance level is that of half as many
         counts = extraction.factor_count(
             extraction.eigenvalues(drawn),

@@ -27,18 +27,19 @@ Blocks = NDArray[np.intp]
 
 def placements(y: Array, score: Array) -> tuple[Array, Array]:
     """For each leaver the share of stayers below it, for each stayer the share of leavers above it; ties count half."""
-    from scipy import stats  # as long to import as all else
-
     events, others = score[y == 1], score[y == 0]
-    ranks = stats.rankdata(score)
-    below = (ranks[y == 1] - stats.rankdata(events)) / len(others)
-    above = 1 - (ranks[y == 0] - stats.rankdata(others)) / len(events)
-    return below, above
+    return _share_below(events, others), 1 - _share_below(others, events)
+
+
+def _share_below(values: Array, of: Array) -> Array:
+    """For each value the share of others (m,) below it; a tie counts half."""
+    ranked = np.sort(of)
+    return (np.searchsorted(ranked, values) + np.searchsorted(ranked, values, side="right")) / (2 * len(of))
 
 
 def auc(y: Array, score: Array) -> float:
     """The area under the curve: how often a leaver has a higher score than a stayer. Source: Bamber (1975)."""
-    return float(placements(y, score)[0].mean())
+    return float(_share_below(score[y == 1], score[y == 0]).mean())
 
 
 def delong(y: Array, scores: Array) -> tuple[Array, Array]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import multiplicity, pitfalls, ranking, sampling, shares
+from cxresearch.evidence.asking import complete, levels
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.evidence.weakest import weakest_link
@@ -136,12 +137,13 @@ def _ranked(study: Study, of: str, terms: tuple[str, ...], question: str, method
 
 def _by_level(study: Study, of: str, terms: Sequence[str], way: str, by: str) -> list[dict[str, Any]]:
     """The rows of the ranking among the customers of each level of a segment."""
-    table, made = study.rows([of, *terms, by]), []
-    for level in sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None):
-        only = table.filter(table[by] == level)
+    made = []
+    for level, only in levels(study, study.rows([of, *terms, by]), by):
         found = split(study, only, of, {x: (x,) for x in terms}, way)
-        whole = only.filter(*(only[x].notnull() for x in (of, *terms)))
-        of_level = {"group": f"{by}={level}", "people": sampling.people(study, whole, found.n)}
+        of_level = {
+            "group": f"{by}={level}",
+            "people": sampling.people(study, complete(only, [of, *terms]), found.n),
+        }
         made += [record | of_level for record in ranking.share_rows(found, of, terms, "crude")]
     return made
 
@@ -172,15 +174,17 @@ def _levels_told(study: Study, finding: Finding, by: str) -> str:
 
 def _performance(study: Study, table: ir.Table, of: str, terms: Sequence[str], spread: Spread) -> list[dict[str, Any]]:
     """The mean of each term, 0 to 100 of its stated range, else of the range seen; the better end is 100."""
-    complete = table.filter(*(table[x].notnull() for x in (of, *terms)))
-    seen = {f"{end}{i}": getattr(complete[x], end)() for i, x in enumerate(terms) for end in ("min", "max")}
-    got, made = complete.aggregate(**seen).to_pyarrow().to_pylist()[0], []
+    made, ends = [], dict[str, tuple[float, float]]()
+    if open_ended := [x for x in terms if study.term(x).low is None or study.term(x).high is None]:
+        complete = table.filter(*(table[x].notnull() for x in (of, *terms)))
+        seen = {f"{end}{i}": getattr(complete[x], end)() for i, x in enumerate(open_ended) for end in ("min", "max")}
+        got = complete.aggregate(**seen).to_pyarrow().to_pylist()[0]
+        ends = {x: (got[f"min{i}"], got[f"max{i}"]) for i, x in enumerate(open_ended)}
     counts: dict[str, Any] = {"n": spread.n, "clusters": spread.clusters}
     scores = {}
-    for i, (term, at) in enumerate(zip(terms, spread.at(*terms), strict=True)):
-        known = study.term(term)
-        stated = known.low is not None and known.high is not None
-        low, high = (known.low, known.high) if stated else (got[f"min{i}"], got[f"max{i}"])
+    for term, at in zip(terms, spread.at(*terms), strict=True):
+        known, stated = study.term(term), term not in ends
+        low, high = ends.get(term, (known.low, known.high))
         base: dict[str, Any] = {"outcome": of, "term": term, "measure": "score", **counts}
         if low is None or high is None or not high > low:
             made.append(row(**base, effect_label="does not vary"))

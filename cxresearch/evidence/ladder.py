@@ -283,8 +283,8 @@ def level_rows(pair: Pair, by: str, steps: Sequence[str], ask: Asking) -> list[d
     if not ask.study.has(by):
         ask.notes.skipped(f"by {by}", f"the study has no {', '.join(ask.study.missing(by))}")
         return []
-    table = ask.rows(pair, [pair.outcome, pair.term, *pair.given, by])
     columns = [pair.outcome, pair.term]
+    table = ask.rows(pair, [*columns, *pair.given, by])
     made: list[dict[str, Any]] = []
     if by != ask.study.segment_term or "within_segment" not in steps:  # else it is a step of the ladder
         made += _within(pair, ask, f"within {ask.study.term(by).label}", moments(ask.study, table, columns, fixed=by))

@@ -7,6 +7,7 @@ because separation must be seen, not reported as convergence. Checked against st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,8 @@ STARTING = 20_000  # rows that give the start of many more
 PORTION = 8_192  # rows that are summed at a time: they stay in the cache
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 HALVINGS = 10
-RESTS = 1e-6  # a last step below it is rounding or the tail of slow scoring, not the way to infinity
+RESTED = 1e-11  # a last step of slower scoring: what is left is about as large
+RESTS = 1e-6  # after such a step of Newton's its square is left; it is no step on the way to infinity
 SCORING_STEPS = 100  # of a link other than the logit: the expected information takes smaller steps
 
 
@@ -32,21 +34,35 @@ def varies(x: Array) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class LogitFit:
-    """Coefficients (k,) in own units with the constant first, and fitted shares (n,) of the rows of `design` (n, k).
+    """Coefficients (k,) in own units with the constant first, of the columns `x` (n, k - 1).
 
     `converged` is False where the coefficients still move after 20 Newton steps: separation. `predictor` (n,) is the
     linear predictor, offset included. `covariance` (k, k) is the inverse of the expected information: the errors of
-    R's glm, which hold where rows are independent.
+    R's glm, which hold where rows are independent. `standard` (n, k) are the standardised columns, and `back` takes
+    their coefficients to own units.
     """
 
-    design: Array
+    x: Array
     coefficients: Array
-    fitted: Array
     converged: bool
     predictor: Array
     covariance: Array
     log_likelihood: float
+    standard: Array
+    back: Array
     link: Link = "logit"
+
+    @cached_property
+    def design(self) -> Array:
+        """The constant and the columns, (n, k)."""
+        own = np.ones(self.standard.shape, order="F")
+        own[:, 1:] = self.x
+        return own
+
+    @cached_property
+    def fitted(self) -> Array:
+        """The share that is fitted to each row, (n,)."""
+        return curve(self.link, self.predictor)[0]
 
 
 def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float = 0.0) -> LogitFit:
@@ -62,25 +78,15 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
     start = np.zeros(design.shape[1])
     start[0] = np.log(share / (1 - share)) - np.mean(offset)
-    beta, converged = _scored(y, design, offset, _near(y, design, offset, start), "logit", STEPS)
-    if link == "cloglog" and converged:  # separation is a property of the data: the logit has seen whether there is any
+    end = _scored(y, design, offset, _near(y, design, offset, start), "logit")
+    if (
+        link == "cloglog" and end.converged
+    ):  # separation is a property of the data: the logit has seen whether there is any
         start[0] = np.log(-np.log1p(-share)) - np.mean(offset)
-        beta, converged = _scored(y, design, offset, start, link, SCORING_STEPS)
-    told = offset + design @ beta
-    _, weight = residual_and_weight(link, y, told)
-    covariance = np.linalg.pinv((design.T * weight) @ design, rcond=1e-12, hermitian=True)
-    own = np.ones((n, x.shape[1] + 1), order="F")
-    own[:, 1:] = x
-    return LogitFit(
-        own,
-        back @ beta,
-        curve(link, told)[0],
-        converged,
-        told,
-        back @ covariance @ back.T,
-        log_likelihood(link, y, told),
-        link,
-    )
+        end = _scored(y, design, offset, start, link)
+    covariance = back @ np.linalg.pinv(end.information, rcond=1e-12, hermitian=True) @ back.T
+    told = offset + design @ end.beta
+    return LogitFit(x, back @ end.beta, end.converged, told, covariance, end.reached, design, back, link)
 
 
 def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array:
@@ -90,13 +96,24 @@ def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array
         return start
     part = slice(None, None, every)
     ahead = offset[part] if isinstance(offset, np.ndarray) else offset
-    found, converged = _scored(y[part], design[part], ahead, start, "logit", STEPS)
-    return found if converged else start
+    found = _scored(y[part], np.asfortranarray(design[part]), ahead, start, "logit")
+    return found.beta if found.converged else start
 
 
-def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link, steps: int) -> tuple[Array, bool]:
-    """Fisher's scoring from a start, a step that loses likelihood halved: coefficients, and whether they came to rest."""
+@dataclass(frozen=True)
+class _End:
+    """Where the steps end: coefficients (k,), whether they came to rest, log-likelihood and information (k, k) there."""
+
+    beta: Array
+    converged: bool
+    reached: float
+    information: Array
+
+
+def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link) -> _End:
+    """Fisher's scoring from a start, a step that loses likelihood halved."""
     ahead = np.broadcast_to(offset, len(y))
+    steps, close = (STEPS, RESTS) if link == "logit" else (SCORING_STEPS, RESTED)
     reached, score, information = _summed(y, design, ahead, beta, link)
     for _ in range(steps):
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
@@ -107,9 +124,9 @@ def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: L
             step = step / 2
             found = _summed(y, design, ahead, beta + step, link)
         beta, (reached, score, information) = beta + step, found
-        if np.abs(step).max() < 1e-11:
+        if np.abs(step).max() < close:
             break
-    return beta, bool(np.abs(step).max() < RESTS)
+    return _End(beta, bool(np.abs(step).max() < RESTS), reached, information)
 
 
 def _summed(y: Array, design: Array, offset: Array, beta: Array, link: Link) -> tuple[float, Array, Array]:
@@ -167,11 +184,16 @@ def log_likelihood(link: Link, y: Array, told: Array) -> float:
 
 def standardised(x: Array) -> tuple[Array, Array]:
     """The design of standardised columns (n, k + 1), constant first, and what takes its coefficients to own units."""
-    centre, there = x.mean(0), varies(x)
-    scale = np.where(there, x.std(0), 1.0)
+    centre, there, scale = x.mean(0), varies(x), np.ones(x.shape[1])
     design = np.ones((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
     for i, varying in enumerate(there):
-        design[:, i + 1] = (x[:, i] - centre[i]) / scale[i] if varying else 0.0
+        own = design[:, i + 1]
+        if varying:
+            np.subtract(x[:, i], centre[i], out=own)
+            scale[i] = np.sqrt(own @ own / len(own))
+            own /= scale[i]
+        else:
+            own[:] = 0.0
     # slopes divide by the scale, the constant takes the centres along
     back = np.diag(np.concatenate([[1.0], 1 / scale]))
     back[0, 1:] = -centre / scale
@@ -185,18 +207,20 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     is too narrow. Without a cluster in which alone a term varies they do not exist: NaN.
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
-    z, back = standardised(fit.design[:, 1:])
+    z = fit.standard
     residual, weight = residual_and_weight(fit.link, y, fit.predictor)
-    order = np.argsort(clusters, kind="stable")  # rows of a cluster together: each is one product of matrices
     ends = np.cumsum(np.bincount(clusters))
-    z, residual, weight = z[order], residual[order], weight[order]
+    if (clusters[1:] < clusters[:-1]).any():  # rows of a cluster together: each is one product of matrices
+        # a stable sort of small whole numbers is linear
+        order = np.argsort(clusters.astype(np.uint16) if len(ends) <= 2**16 else clusters, kind="stable")
+        z, residual, weight = np.take(z.T, order, axis=1).T, residual[order], weight[order]
     parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
     score = np.array([residual[part] @ z[part] for part in parts])
     information = np.array([(z[part].T * weight[part]) @ z[part] for part in parts])
     rest = information.sum(0) - information
     step = (np.linalg.pinv(rest, hermitian=True) @ score[:, :, None])[:, :, 0]
     step[_rank(rest) < _rank(information.sum(0))] = np.nan
-    return fit.coefficients - step @ back.T
+    return fit.coefficients - step @ fit.back.T
 
 
 def _rank(information: Array) -> Array:
@@ -215,17 +239,21 @@ def average_difference(
     `weights` (n,) count the rows: both for a table in which leavers are over-represented. Source: Long & Freese (2014).
     """
     k, told = column + 1, fit.predictor + shift
+
+    def summed(slopes: Array) -> Array:
+        return np.concatenate([[slopes.sum()], slopes @ fit.x])
+
     counted = np.full(len(told), 1 / len(told)) if weights is None else weights / weights.sum()
     if flag:
-        none = told - fit.coefficients[k] * fit.design[:, k]
+        none = told - fit.coefficients[k] * fit.x[:, column]
         (p0, slope0, _), (p1, slope1, _) = curve(fit.link, none), curve(fit.link, none + fit.coefficients[k])
         each = p1 - p0
-        gradient = (counted * (slope1 - slope0)) @ fit.design
+        gradient = summed(counted * (slope1 - slope0))
         gradient[k] = counted @ slope1
     else:
         _, slope, bend = curve(fit.link, told)
         each = step * fit.coefficients[k] * slope
-        gradient = step * fit.coefficients[k] * ((counted * bend) @ fit.design)
+        gradient = step * fit.coefficients[k] * summed(counted * bend)
         gradient[k] += step * (counted @ slope)
     return float(counted @ each), each, gradient
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME
@@ -24,6 +25,7 @@ from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import capital
 from cxresearch.table import row
 
+Array = NDArray[np.float64]
 KINDS = {"linear": "Least squares", "logistic": "Logistic regression", "ordinal": "Proportional odds"}
 MOST_LEVELS = 15  # of an ordinal outcome; each costs a threshold
 RUNS_OFF = 20.0  # log odds for a standard deviation of a term: it is on its way to infinity
@@ -64,7 +66,7 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     import statsmodels.formula.api as smf  # long to import, and a large table needs none of it
 
     columns = list(dict.fromkeys([*terms, *([cluster] if cluster in table.columns else []), "customer_id", "period"]))
-    frame = table.select(*columns).order_by(["customer_id", "period"]).to_pyarrow().to_pandas()
+    frame = study.ordered(table, columns).to_pandas()
     asked, frame = len(frame), frame.dropna(subset=terms)
     if len(frame) < study.min_cell or frame[outcome].nunique() < 2:
         return Fit(None, _not_estimable(study, formula, "too few rows have all terms, or the outcome does not vary"))
@@ -73,8 +75,9 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     # rows without a cluster are clusters of their own customer, as everywhere
     codes = (frame[cluster].fillna(frame.customer_id) if cluster in frame else frame.customer_id).factorize()[0]
     clusters = len(set(codes.tolist()))
-    model = (smf.logit if kind == "logistic" else smf.ols)(formula, frame)
-    reason = _obstacle(model, kind, clusters)
+    model = (smf.logit if kind == "logistic" else smf.ols)(formula, frame[terms])
+    model.data.frame = frame  # whose rows they are; to read texts that are in no term takes the model long
+    reason, start = _obstacle(model, kind, clusters)
     if reason is not None:
         return Fit(None, _not_estimable(study, formula, reason))
     errors: dict[str, Any] = {"cov_type": "HC1"}
@@ -87,7 +90,7 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
                 None, _not_estimable(study, formula, "a term foretells the order of the outcome nearly without error")
             )
     else:
-        result = model.fit(**errors, **({"disp": False} if kind == "logistic" else {}))
+        result = model.fit(**errors, **({"disp": False, "start_params": start} if kind == "logistic" else {}))
         params, bse = (x.drop("Intercept", errors="ignore") for x in (result.params, result.bse))
     df = clusters - 1 if clusters < len(frame) else None
     told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
@@ -161,18 +164,25 @@ def _newton(model: Any, start: Any, errors: dict[str, Any]) -> Any:
     return found if found.mle_retvals["converged"] else None
 
 
-def _obstacle(model: Any, kind: str, clusters: int) -> str | None:
-    """Why a model has no slopes or no errors, if it has none."""
-    design = model.exog
+def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array | None]:
+    """Why a model has no slopes or no errors, if it has none; and where the steps of a logistic one with a constant end."""
+    design, start = model.exog, None
     if kind == "ordinal":  # fitted on standardised terms, so units do not matter
         design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
     if np.linalg.matrix_rank(design) < design.shape[1]:
-        return "a term does not vary or says what others say"
+        return "a term does not vary or says what others say", None
     if len(design) <= design.shape[1]:
-        return "there are no more rows than terms"
-    if kind == "logistic" and not fit_logit(model.endog, design[:, np.ptp(design, axis=0) > 0]).converged:
-        return "leaving is separated: the terms foretell it without error in some rows"
-    return "all rows are of one cluster, so no error can be told" if clusters < 2 else None
+        return "there are no more rows than terms", None
+    if kind == "logistic":
+        constant = np.ptp(design, axis=0) == 0
+        found = fit_logit(model.endog, design[:, ~constant])
+        if not found.converged:
+            return "leaving is separated: the terms foretell it without error in some rows", None
+        if constant.any():
+            start = np.zeros(len(constant))
+            start[constant] = found.coefficients[0] / design[0, constant]
+            start[~constant] = found.coefficients[1:]
+    return "all rows are of one cluster, so no error can be told" if clusters < 2 else None, start
 
 
 def _odds(log_odds: float) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
-from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
+from cxresearch.evidence.blocks import Blocks, by_part, draws, one_way, two_way
 from cxresearch.evidence.held import Asked, hold
 from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory, sums_in_passing
 
@@ -57,15 +57,14 @@ class Spread:
         parts = one_way(self.parts.labels[:blocks], self.parts.sizes[:blocks])
         return replace(self, left_out=self.left_out[:blocks], mean_left_out=self.mean_left_out[:blocks], parts=parts)
 
-    def resampled(self, draws: int, seed: int) -> Array:
-        """Covariance matrices of bootstrap draws of blocks, (draws, p, p), each block's influence added up.
+    def resampled(self, count: int, seed: int) -> Array:
+        """Covariance matrices of so many bootstrap draws of blocks, (count, p, p), each block's influence added up.
 
         The influence of a block is what leaving it out changes; a covariance is linear in it but for the means.
         """
         blocks = self.blocks
-        picks = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=draws) - 1.0
         influence = (blocks - 1) * (self.full - self.left_out[:blocks])
-        return self.full + np.einsum("db,bij->dij", picks, influence) / blocks
+        return self.full + np.tensordot(draws(blocks, count, seed), influence, axes=1) / blocks
 
     def of(self, columns: Sequence[str]) -> Spread:
         """The same rows, only some of the columns."""
@@ -191,13 +190,13 @@ class Summary:
     def _of_whole_columns(self) -> Spread | None:
         if not self._asked:
             self._asked = True
-            rows, known = self._counted()
+            rows, known = self.counted()
             whole = [name for name, count in known.items() if count == rows]
             enough = rows and len(whole) > 1
             self._whole = moments(self.study, self.table, whole, within=self.within) if enough else None
         return self._whole
 
-    def _counted(self) -> tuple[int, dict[str, int]]:
+    def counted(self) -> tuple[int, dict[str, int]]:
         """How many rows have the outcome, and how many of those each column."""
         held = hold(self.study, self.table, self.columns)
         if held is not None:

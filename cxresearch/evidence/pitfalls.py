@@ -11,6 +11,7 @@ from cxresearch.data.study import Study
 from cxresearch.data.terms import AFTER_LEAVING, EARNED, PROBLEMS, SYMPTOMS
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
+from cxresearch.evidence.held import hold
 from cxresearch.finding import Caveat
 from cxresearch.measures import capital
 
@@ -57,9 +58,7 @@ def bent(study: Study, table: ir.Table, terms: Sequence[str]) -> list[Caveat]:
     found = []
     ends = {x: study.term(x).low if study.term(x).better < 0 else study.term(x).high for x in terms}
     known = {x: end for x, end in ends.items() if end is not None and study.term(x).better}
-    complete = table.filter(*(table[x].notnull() for x in terms))
-    at_end = {x: (complete[x] == end).mean() for x, end in known.items()}
-    shares = complete.aggregate(**at_end).to_pyarrow().to_pylist()[0] if at_end else {}
+    shares = _at_end(study, table, terms, known) if known else {}
     many = {x: share for x, share in shares.items() if share is not None and share >= AT_THE_END}
     if many:
         listed = ", ".join(f"{study.term(x).label} ({100 * share:.0f} %)" for x, share in many.items())
@@ -69,6 +68,15 @@ def bent(study: Study, table: ir.Table, terms: Sequence[str]) -> list[Caveat]:
         text = "Who answers depends on the answer, which by itself bends slopes along the scale: this holds of those who answered. Ask those who kept silent before acting on it."
         found.append(Caveat("nonresponse", text))
     return found
+
+
+def _at_end(study: Study, table: ir.Table, terms: Sequence[str], ends: Mapping[str, float]) -> dict[str, float | None]:
+    """The share of the rows with all terms in which each of some terms stands at an end."""
+    if (held := hold(study, table, terms)) is not None:
+        keep = held.known(terms)
+        return {x: float((held.number(x)[keep] == end).mean()) if keep.any() else None for x, end in ends.items()}
+    complete = table.filter(*(table[x].notnull() for x in terms))
+    return complete.aggregate(**{x: (complete[x] == end).mean() for x, end in ends.items()}).to_pyarrow().to_pylist()[0]
 
 
 def _listed(labels: Sequence[str]) -> str:

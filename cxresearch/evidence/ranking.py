@@ -15,7 +15,7 @@ from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling, shares
 from cxresearch.evidence.blocks import Blocks as LeftOut
-from cxresearch.evidence.blocks import one_way
+from cxresearch.evidence.blocks import draws, one_way
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import rows
 from cxresearch.finding import Caveat
@@ -173,8 +173,7 @@ def _of_leaving(
     else:
         worth, null = np.full((count + 1, 1 << len(sizes)), np.nan), np.full(count + 1, np.nan)
     parts = part(worth)
-    share = np.full(max(count, 1), 1 / max(count, 1))
-    picks = np.random.default_rng(SEED).multinomial(count, share, size=DRAWS)[:, :count] - 1.0
+    picks = draws(count, DRAWS, SEED) if count else np.empty((DRAWS, 0))
     drawn = parts[0] + picks @ (parts[0] - parts[1:]) * (count - 1) / max(count, 1)
     clusters = len(np.unique(found.clusters[keep]))
     left = one_way([""] * count, np.bincount(block, minlength=count).astype(float))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cxresearch.evidence import inference
+from cxresearch.evidence.asking import levels
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab import confirmatory, consistency, model_fit, ordered
 from cxresearch.evidence.lab.confirmatory import Fit, Sample
@@ -201,11 +202,10 @@ def _composites(asked: Answers, fitted: Fitted) -> list[dict[str, Any]]:
 def _invariance(asked: Answers, by: str) -> list[dict[str, Any]]:
     """Whether the levels of a segment answer alike: the same loadings, then the same intercepts too."""
     table = asked.study.rows([*asked.items, by])
-    levels = sorted(v for v in table.select(by).distinct().to_pyarrow()[by].to_pylist() if v is not None)
     items, scale = [asked.items[i] for i in asked.modelled], asked.spread.scale[asked.modelled]
     samples = []
-    for level in levels:
-        s = moments(asked.study, table.filter(table[by] == level), items).clustered
+    for _, only in levels(asked.study, table, by):
+        s = moments(asked.study, only, items).clustered
         own = s.full * np.outer(s.scale, s.scale) / np.outer(scale, scale)
         if s.n > max(len(items), asked.study.min_cell) and np.linalg.eigvalsh(own).min() > confirmatory.SINGULAR:
             samples.append(Sample(own, s.n, (s.mean - asked.spread.mean[asked.modelled]) / scale))

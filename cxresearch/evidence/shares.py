@@ -204,7 +204,7 @@ def logistic_worths(y: Array, x: Array, players: Players, blocks: NDArray[np.int
     for chosen in range(1, 1 << len(players)):
         columns = [c for i, player in enumerate(players) if chosen >> i & 1 for c in player]
         fit = fit_logit(y, x[:, columns])
-        eta = fit.design @ fit.coefficients
+        eta = fit.predictor
         each = np.bincount(blocks, weights=y * eta - np.logaddexp(0.0, eta))
         score = np.array([np.bincount(blocks, weights=(y - fit.fitted) * column) for column in fit.design.T])
         moved = leave_one_out(fit, y, blocks) - fit.coefficients if fit.converged else np.full(score.T.shape, np.nan)

@@ -63,7 +63,7 @@ def stayed(
     anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
     here = np.flatnonzero(life & clocked[own] & np.isfinite(churned) & (month >= anchor[own]))
     here = here[month[here] + shift[own[here]] >= after]
-    here = here[np.lexsort((month[here], own[here]))]
+    here = here[np.argsort(own[here] * (study.window + 1) + month[here], kind="stable")]
     new = np.r_[True, (np.diff(own[here]) != 0) | (np.diff(month[here]) != 1)][: len(here)]
     begin = np.flatnonzero(new)
     end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[here[begin]]
@@ -85,9 +85,10 @@ def _anchors(
     landmark: float | None,
 ) -> Index:  # fmt: skip
     """For each customer the row of the first month in which all known terms are, with a landmark of the last up to it."""
-    there, of = source.text("customer_id")
-    place = {name: i for i, name in enumerate(names)}
-    own = np.array([place.get(name, NEVER) for name in there], dtype=np.intp)[of]
+    there, own = source.text("customer_id")
+    if there is not names:  # other rows, so customers have other numbers
+        place = {name: i for i, name in enumerate(names)}
+        own = np.array([place.get(name, NEVER) for name in there], dtype=np.intp)[own]
     whole = (own != NEVER) & np.logical_and.reduce(
         [source.there(name) for name in known] or [source.known([clock] if clock else [])]
     )

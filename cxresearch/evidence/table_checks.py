@@ -29,14 +29,17 @@ def coverage(study: Study, _: Limits) -> Seen:
         lacking=("panel.period",),
     )  # fmt: skip
     found = {name: dict.fromkeys(study.periods, 0) for name in study.tables if "period" in study.tables[name].values}
-    parts = [study.tables[name].select(["period"]).mutate(name=ibis.literal(name)) for name in found]
+    parts = [
+        study.tables[name].select(["period"], only=study.periods).mutate(name=ibis.literal(name)) for name in found
+    ]
     if study.knows_silent:
         found["surveys.answered_at"] = dict.fromkeys(study.periods, 0)
         parts.append(
-            study.tables["surveys"].answered(["period"]).select("period", name=ibis.literal("surveys.answered_at"))
+            study.tables["surveys"]
+            .answered(["period"], only=study.periods)
+            .select("period", name=ibis.literal("surveys.answered_at"))
         )
     months = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    months = months.filter(months.period.isin(list(study.periods)))
     for entry in months.group_by("name", "period").aggregate(n=months.count()).to_pyarrow().to_pylist():
         found[entry["name"]][entry["period"]] = int(entry["n"])
     told = []
@@ -73,10 +76,9 @@ def _events(study: Study) -> ir.Table | None:
         when = ARRIVES.get(name, "period")
         when = when if when in source.values else "period"
         if {*KEYS, when} <= set(source.values) and source.identified:
-            table = source.select(list(dict.fromkeys([*KEYS, when])))
+            table = source.select(list(dict.fromkeys([*KEYS, when])), only=study.periods)
             # the silent and the unfinished have no moment
-            table = table.filter(table.period.isin(list(study.periods)), table[when].notnull())
-            parts.append(table.select(*KEYS, at=table[when], name=ibis.literal(name)))
+            parts.append(table.filter(table[when].notnull()).select(*KEYS, at=table[when], name=ibis.literal(name)))
     return ibis.union(*parts) if len(parts) > 1 else parts[0] if parts else None
 
 
@@ -95,7 +97,8 @@ def keys(study: Study, _: Limits) -> Seen:
     counted = table.group_by("name").aggregate(n=table.count(), different=same.nunique()).order_by("name").to_pyarrow()
     strangers: dict[str, int] = {}
     if "panel" in study.tables:
-        alone = table.filter(table.name != "panel").anti_join(study.tables["panel"].select(list(KEYS)), list(KEYS))
+        panel = study.tables["panel"].select(list(KEYS), only=study.periods)
+        alone = table.filter(table.name != "panel").anti_join(panel, list(KEYS))
         found = alone.group_by("name").aggregate(n=alone.count()).to_pyarrow().to_pylist()
         strangers = {name: 0 for name in counted["name"].to_pylist() if name != "panel"} | {r["name"]: r["n"] for r in found}  # fmt: skip
     for entry in counted.to_pylist():

@@ -98,7 +98,7 @@ def incidence(times: Array, there: Array, causes: Array, which: int, without: Ar
     share, left = left_for(there, causes, which), causes.sum(0)
     before = np.concatenate([[1.0], stay(there, left)[:-1]])
     h, own = _over(left, there), _over(causes[which], there)
-    error = np.empty(len(times))
+    error = np.zeros(len(times))
     for i in range(len(times)) if without is None else ():
         later = _over((share[i] - share[: i + 1]), 1 - h[: i + 1])  # what leaving at a time takes from those to come
         a, b = before[: i + 1] - later, -later

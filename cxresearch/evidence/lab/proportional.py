@@ -8,10 +8,11 @@ Delete when: PHReg counts ties in score residuals, enters people after the momen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import sparse, stats
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -33,13 +34,29 @@ class Spells:
     first: Codes
     past: Codes
 
-    def still(self, values: Array) -> Array:
-        """Sums of values (n,) over those at risk at each moment (E,)."""
-        size = len(self.moments) + 1
-        ends = np.bincount(self.past, weights=values, minlength=size)
-        begins = np.bincount(self.first, weights=values, minlength=size)
-        # summed from the end, where few are left: no small difference of large sums
-        return np.asarray(np.cumsum((ends[1:] - begins[1:])[::-1])[::-1])
+    def products(self, weight: Array, x: Array) -> tuple[Array, Array]:
+        """Weighted sums of the products of columns (n, m) at each moment, both (E, m, m): over those at risk, over those who leave."""
+        (places, of, indptr), size, m = self._changes, len(self.moments), x.shape[1]
+        signed = np.concatenate([weight, -weight, weight[self.left]])[places]
+        changes = sparse.csr_array((signed, of, indptr), shape=(2 * size + 1, len(x)))
+        there, leaving = np.empty((2, size, m, m))
+        for a in range(m):
+            found = changes @ (x[:, a:] * x[:, a : a + 1])
+            # summed from the end, where few are left: no small difference of large sums
+            there[:, a, a:] = there[:, a:, a] = np.cumsum(found[size:0:-1], axis=0)[::-1]
+            leaving[:, a, a:] = leaving[:, a:, a] = found[size + 1 :]
+        return there, leaving
+
+    @cached_property
+    def _changes(self) -> tuple[Codes, Codes, Codes]:
+        """Who ends and begins to be at risk with each moment, then who leaves at it: places among these, spells, where each row begins."""
+        size = len(self.moments)
+        row = np.concatenate([self.past, self.first, size + self.past[self.left]])
+        of, places = (
+            np.concatenate([*[np.arange(len(self.past))] * 2, np.flatnonzero(self.left)]),
+            np.argsort(row, kind="stable"),
+        )
+        return places, of[places], np.concatenate([[0], np.cumsum(np.bincount(row, minlength=2 * size + 1))])
 
 
 def spells(entry: Array, exit_: Array, left: Array, strata: Codes) -> Spells:
@@ -79,16 +96,15 @@ def passed(at: Spells, x: Array, beta: Array, ties: str, each: bool = False) -> 
         fraction[order] = np.arange(len(j)) - (np.cumsum(tied) - tied)[j[order]]
         fraction /= tied[j]
 
-    def risk(values: Array) -> Array:
-        return at.still(values)[j] - fraction * np.bincount(j, weights=values[at.left], minlength=size)[j]
-
-    total = risk(weight)
-    mean = np.column_stack([risk(weight * x[:, a]) for a in range(k)]) / total[:, None]
-    information = np.empty((size, k, k))
-    for a in range(k):
-        for b in range(a, k):
-            spread = risk(weight * x[:, a] * x[:, b]) / total - mean[:, a] * mean[:, b]
-            information[:, a, b] = information[:, b, a] = np.bincount(j, weights=spread, minlength=size)
+    there, leaving = at.products(weight, np.column_stack([np.ones(n), x]))
+    total = there[j, 0, 0] - fraction * leaving[j, 0, 0]
+    mean = (there[j, 0, 1:] - fraction[:, None] * leaving[j, 0, 1:]) / total[:, None]
+    # what each leaver of a moment adds, summed over them: of the mean square, then of the square of the mean
+    once, part = (np.bincount(j, weights=f / total, minlength=size)[:, None, None] for f in (1.0, fraction))
+    ends = np.concatenate([there[:, :1, 1:], leaving[:, :1, 1:]], axis=1)
+    squares = [np.bincount(j, weights=f / total**2, minlength=size) for f in (1.0, -fraction, fraction**2)]
+    inner = np.stack([np.stack(squares[:2], axis=-1), np.stack(squares[1:], axis=-1)], axis=-2)
+    information = there[:, 1:, 1:] * once - leaving[:, 1:, 1:] * part - np.swapaxes(ends, 1, 2) @ inner @ ends
 
     def by_moment(values: Array) -> Array:
         return np.column_stack([np.bincount(j, weights=v, minlength=size) for v in values.T])

@@ -25,6 +25,7 @@ from validity import in_parallel
 import cxresearch as cx
 from cxresearch.claims import LEVEL, Verdict, keep
 from cxresearch.data.periods import shift
+from cxresearch.report.ledger import KEYS
 from cxresearch.report.scorecard import Scorecard
 
 LAST, WINDOW, YEARS = "2026-10", 12, 3
@@ -79,7 +80,7 @@ def null(seed: int, customers: int = CUSTOMERS) -> list[str]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     told = judging.combined(found)
-    headlines = Scorecard(pd.DataFrame(), list(told.values()), {}).answer.data["items"]
+    headlines = Scorecard(pd.DataFrame(columns=[*KEYS, "estimate"]), list(told.values()), {}).answer.data["items"]
     effects = [c["id"] for c in told.values() if (c["about"], c["verdict"]) == ("effect", "supported")]
     return [
         *(id_ for id_ in effects if id_ not in TRUE_OF_NOTHING),

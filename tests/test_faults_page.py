@@ -57,7 +57,7 @@ def chapter(project: Path, *cells: str, name: str = "scores") -> None:
 
 
 def kept(project: Path) -> list[str]:
-    return sorted(path.name for path in (project / "reports" / "monthly").iterdir())
+    return sorted(path.name for path in (project / "reports" / "monthly").glob("*"))
 
 
 # ------------------------------------------------------------------------------------- 10: a blank report passes

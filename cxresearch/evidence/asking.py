@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from cxresearch.data import periods
 from cxresearch.data.study import Study
 from cxresearch.evidence import sampling
@@ -103,20 +101,3 @@ def rate(study: Study, table: Asked, term: str, exposure: str) -> Asked:
         return used.mutate(**{term: used[term] / used[exposure]})
     there = held.number(exposure) > 0
     return held.part(there, **{term: held.number(term)[there] / held.number(exposure)[there]})
-
-
-def levels(study: Study, table: Asked, by: str) -> list[tuple[Any, Asked]]:
-    """The levels of a term in order, each with its rows."""
-    held = hold(study, table, [by])
-    if held is not None and pa.types.is_string(held.column(by).type):
-        labels, level = held.text(by)
-        return [(label, held.part(level == i)) for i, label in enumerate(labels)]
-    found = table.select(by).distinct().to_pyarrow()[by].to_pylist()
-    return [(level, table.filter(table[by] == level)) for level in sorted(v for v in found if v is not None)]
-
-
-def complete(table: Asked, columns: Sequence[str]) -> Asked:
-    """The rows that have all of these columns."""
-    if isinstance(table, Held):
-        return table.part(table.known(columns))
-    return table.filter(*(table[c].notnull() for c in columns))

@@ -190,6 +190,23 @@ def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
     return kept[key]
 
 
+def levels(study: Study, table: Asked, by: str) -> list[tuple[Any, Asked]]:
+    """The levels of a term in order, each with its rows."""
+    held = hold(study, table, [by])
+    if held is not None and pa.types.is_string(held.column(by).type):
+        labels, level = held.text(by)
+        return [(label, held.part(level == i)) for i, label in enumerate(labels)]
+    found = table.select(by).distinct().to_pyarrow()[by].to_pylist()
+    return [(level, table.filter(table[by] == level)) for level in sorted(v for v in found if v is not None)]
+
+
+def complete(table: Asked, columns: Sequence[str]) -> Asked:
+    """The rows that have all of these columns."""
+    if isinstance(table, Held):
+        return table.part(table.known(columns))
+    return table.filter(*(table[c].notnull() for c in columns))
+
+
 def met(table: Held, other: Held, months: int = 0) -> tuple[Index, Index]:
     """The rows of two tables that are of one customer, those of the other so many months before: of each their numbers."""
     clients, then = other.text("customer_id")[0], [periods.shift(month, months) for month in other.period[0]]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import multiplicity, pitfalls, ranking, sampling, shares
-from cxresearch.evidence.asking import complete, levels
+from cxresearch.evidence.held import complete, levels
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.evidence.weakest import weakest_link

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
-from cxresearch.evidence.asking import Asking, Pair, complete, levels, rate
+from cxresearch.evidence.asking import Asking, Pair, rate
 from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
-from cxresearch.evidence.held import Asked
+from cxresearch.evidence.held import Asked, complete, levels
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
 from cxresearch.evidence.moments import Spread, moments

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from cxresearch.evidence import inference
-from cxresearch.evidence.asking import levels
+from cxresearch.evidence.held import levels
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab import confirmatory, consistency, model_fit, ordered
 from cxresearch.evidence.lab.confirmatory import Fit, Sample

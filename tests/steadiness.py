@@ -116,8 +116,9 @@ def measured(customers: int = 5_000, count: int = REPORTS, operators: int = SEED
     """
     fresh = reports(customers, count)
     supported = nulls(range(1001, 1001 + operators))
-    told = f"Claims of an effect that are supported on {operators} simulated operators without effects: "
-    lines = [*written(customers, fresh), "", f"{told}{dict(supported) or 'none'}."]
+    told = ", ".join(f"{claim} on {count} of them" for claim, count in supported.items()) or "none"
+    beside = f"Claims of an effect that are supported on {operators} simulated operators without effects: {told}."
+    lines = [*written(customers, fresh), "", beside]
     most = stats.binom.isf(0.01 / 30, operators, (1 - LEVEL) / 2)
     steady = in_three_years(changes(with_rule(fresh)), count) < 1
     return lines, steady and max(supported.values(), default=0) <= most

@@ -96,7 +96,7 @@ class Steps:
         for i, rows in enumerate(chain(first, chunks)):
             y, x = rows[0], rows[1:]
             p = expit(np.einsum("i,ij->j", self._own(beta), x))
-            n, events, score = n + len(y), events + y.sum(), score + x @ (y - p)
+            n, events, score = n + len(y), events + y.sum(), score + np.einsum("ij,j->i", x, y - p)
             if i % INFORMS == 0:
                 informed += len(y)
                 root = x * np.sqrt(p * (1 - p))
@@ -148,7 +148,7 @@ class Steps:
             p = expit(told)
             w = np.maximum(p * (1 - p), LEAST)
             effect, slope, more = self._effect(beta, told, x, p, w)
-            gradient += x @ slope / self._units
+            gradient += np.einsum("ij,j->i", x, slope) / self._units
             gradient[0] += more
             events += y.sum()
             starts = np.concatenate([[0], piece.ends[:-1]])

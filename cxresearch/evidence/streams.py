@@ -41,13 +41,13 @@ class Clusters:
     @cached_property
     def _first(self) -> Index:
         """Where the hashes of each bucket begin: those of the same first bits, of which there are one or two."""
-        return np.searchsorted(self.hashes, np.arange(-BUCKETS // 2, BUCKETS // 2) * (2**64 // BUCKETS))
+        return np.append(0, np.cumsum(np.bincount(_bucket(self.hashes), minlength=BUCKETS)))[:-1]
 
     def numbered(self, hashes: NDArray[np.int64]) -> Index:
         """The number of the cluster of each row; rows of one that lie together, as they often do, are looked up once."""
         begins = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
         sought = hashes[begins]
-        at = self._first[sought // (2**64 // BUCKETS) + BUCKETS // 2]
+        at = self._first[_bucket(sought)]
         while (short := self.hashes[at] < sought).any():
             at += short
         return np.repeat(at, np.diff(begins, append=len(hashes)))
@@ -114,6 +114,10 @@ class Stream:
         self.clusters = int(seen.sum())
 
 
+def _bucket(hashes: NDArray[np.int64]) -> Index:
+    return hashes // (2**64 // BUCKETS) + BUCKETS // 2
+
+
 def _complete(batch: pa.RecordBatch, p: int) -> tuple[list[NDArray], list[pa.Array]]:
     """The columns of numbers, and what else there is, of the rows that have all of them."""
     gaps = [c for c in batch.columns if c.null_count]
@@ -151,9 +155,11 @@ def _by_cell(codes: list[NDArray]) -> tuple[Index, Index, Index]:
 
 def _shifted(columns: list[Array], shift: Array, order: Index | None) -> Array:
     """Columns in order, less their shift, and a constant."""
-    found = np.ones((len(columns) + 1, len(columns[0])))
+    found = np.empty((len(columns) + 1, len(columns[0])))
+    found[-1] = 1.0
     for i, column in enumerate(columns):
-        np.subtract(column if order is None else column[order], shift[i], out=found[i])
+        # no place lies outside, and not to look for one is quicker
+        np.subtract(column if order is None else np.take(column, order, mode="clip"), shift[i], out=found[i])
     return found
 
 

@@ -28,13 +28,12 @@ TOLD = 3  # examples, and columns with examples, in one caveat
 class Ranged:
     """An own column as a number, for which term it stands, and the range that its values can have.
 
-    `own` is of the type of the file; it and `plain` may hold NaN and infinity, which are null in `value`.
+    `own` is of the type of the file and may hold NaN and infinity, which are null in `value`.
     """
 
     column: str
     term: str
     own: ir.Value
-    plain: ir.Value
     value: ir.Value
     low: float | None
     high: float | None
@@ -86,25 +85,22 @@ def listed(values: Iterable[float]) -> str:
 
 
 def all_inside(file: str, raw: ir.Table, columns: MappingType[str, Ranged]) -> set[str]:
-    """Which columns hold only numbers inside their range: they need no guard when they are read, which costs time.
+    """Which columns hold only numbers inside their range: they need no other guard than that against NaN.
 
     One look at the least and greatest value of each, which an engine knows of many files without a look at the rows.
-    Those ends leave NaN out (Parquet's statistics do, and DuckDB believes them), so it is sought in the sum.
     """
     found: set[str] = set()
     items = list(columns.items())
     for part in (items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)):
         ends = {f"{end}{i}": getattr(c.own, end)() for i, (_, c) in enumerate(part) for end in ("min", "max")}
-        sums = {f"sum{i}": c.own.sum() for i, (_, c) in enumerate(part) if c.own.type().is_floating()}
         try:
             got = raw.aggregate(**ends).to_pyarrow().to_pylist()[0]
-            got |= raw.aggregate(**sums).to_pyarrow().to_pylist()[0] if sums else {}
         except Exception as error:
             first = str(error).strip().splitlines()[0]
             raise UsageError(f"{file}: a column of the mapping cannot be computed: {first}") from error
         for i, (name, column) in enumerate(part):
-            low, high, total = got[f"min{i}"], got[f"max{i}"], got.get(f"sum{i}")
-            if low is None or (column.holds(float(low), float(high)) and math.isfinite(total or 0.0)):
+            low, high = got[f"min{i}"], got[f"max{i}"]
+            if low is None or column.holds(float(low), float(high)):
                 found.add(name)
     return found
 

@@ -114,7 +114,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
             numbers[name] = column
     ranged = {name: _ranged(raw, column, terms[column.term], table.file) for name, column in numbers.items()}
     fine = all_inside(table.file, raw, ranged)
-    kept = {name: own.plain if name in fine else own.kept for name, own in ranged.items()}
+    kept = {name: own.value if name in fine else own.kept for name, own in ranged.items()}
     for name, column in columns.items():
         if name in composites:
             values |= {item: kept[item] for item in composites[name]}
@@ -201,12 +201,22 @@ def _flag(raw: ir.Table, column: Column, file: str) -> ir.Value:
 def _ranged(raw: ir.Table, column: Column, term: Term, file: str) -> Ranged:
     """The value as a number on its own scale, with the range that it can have."""
     low, high = column.scale or ((0.0, 1.0) if term.kind == "flag" else (term.low, term.high))
-    own, plain, clean = _number(raw, column, file)
-    return Ranged(column.column or str(column.sql), column.term, own, plain, clean, low, high)
+    own, clean = _number(raw, column, file)
+    return Ranged(column.column or str(column.sql), column.term, own, clean, low, high)
 
 
-def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value, ir.Value]:
-    """The value as it is stored, as a number, and that with NaN and infinity as null; text that is none is refused."""
+@ibis.udf.scalar.builtin
+def isfinite(number: float) -> bool:
+    """Whether a number is neither NaN nor infinite: the engine's own word for it, which Ibis lacks.
+
+    DuckDB looks at the values here; asked for NaN itself it believes Parquet's statistics, which do not tell of it
+    (github.com/duckdb/duckdb/issues/25521).
+    """
+    raise NotImplementedError  # the engine answers
+
+
+def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value]:
+    """The value as it is stored, and as a number with NaN and infinity as null; text that is none is refused."""
     value, name = _own(raw, column, file), column.column or column.sql
     if value.type().is_string():
         value = without(value, ["", *map(str, column.missing)])
@@ -223,12 +233,11 @@ def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Valu
     elif not (value.type().is_numeric() or value.type().is_boolean()):
         raise UsageError(f"{file}: column {name!r} for {column.term} is of type {value.type()}; it must be a number")
     codes = [code for code in map(_as_number, column.missing) if code is not None]
-    floating, plain = value.type().is_floating(), value.cast("float64")
-    # the difference is zero for finite numbers alone; asked for NaN itself, DuckDB believes Parquet's statistics, which
-    # do not tell of it (github.com/duckdb/duckdb/issues/25521)
-    clean = ibis.ifelse(plain - plain == 0, plain, ibis.null("float64")) if floating else plain
-    own = value if value.type().is_numeric() and not codes else without(plain, codes)
-    return own, without(plain, codes), without(clean, codes)
+    number = value.cast("float64")
+    if value.type().is_floating():
+        number = ibis.ifelse(isfinite(number), number, ibis.null("float64"))
+    own = value if value.type().is_numeric() and not codes else without(value.cast("float64"), codes)
+    return own, without(number, codes)
 
 
 def _as_number(code: object) -> float | None:

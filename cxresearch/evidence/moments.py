@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from cxresearch.evidence.held import Asked, hold
 from cxresearch.evidence.sums import Sums, sums_by_engine, sums_in_memory, sums_in_passing
 
 Array = NDArray[np.float64]
+FIRST_ROWS = 5_000  # of a large table: columns that these have are mostly those that all rows have
 NOISE = 1e-13  # a variance of standardised values below it is rounding, and would give any correlation
 
 
@@ -190,20 +192,33 @@ class Summary:
     def _of_whole_columns(self) -> Spread | None:
         if not self._asked:
             self._asked = True
-            rows, known = self.counted()
-            whole = [name for name, count in known.items() if count == rows]
-            enough = rows and len(whole) > 1
-            self._whole = moments(self.study, self.table, whole, within=self.within) if enough else None
+            large = hold(self.study, self.table, self.columns) is None
+            found = self._moments(self._whole_among(FIRST_ROWS if large else None))
+            if large and found is not None and found.n < int(self._told().count().to_pyarrow().as_py()):
+                found = self._moments(self._whole_among())
+            self._whole = found
         return self._whole
 
-    def counted(self) -> tuple[int, dict[str, int]]:
-        """How many rows have the outcome, and how many of those each column."""
+    def _whole_among(self, first: int | None = None) -> list[str]:
+        """The columns that no row lacks, or of the first rows none: of a large table to count them all is a pass of its own."""
+        rows, known = self.counted(first)
+        return [name for name, count in known.items() if count == rows > 0]
+
+    def _moments(self, columns: list[str]) -> Spread | None:
+        return moments(self.study, self.table, columns, within=self.within) if len(columns) > 1 else None
+
+    def _told(self) -> ir.Table:
+        """The rows that have the outcome."""
+        table = self.table.select(self.columns)
+        return table.filter(table[self.outcome].notnull()) if self.outcome else table
+
+    def counted(self, first: int | None = None) -> tuple[int, dict[str, int]]:
+        """How many rows have the outcome, and how many of those each column; of a large table of the first rows alone where it is said."""
         held = hold(self.study, self.table, self.columns)
         if held is not None:
             known = held.known([self.outcome] if self.outcome else [])
             return int(known.sum()), {name: int((known & held.known([name])).sum()) for name in self.columns}
-        table = self.table.select(self.columns)
-        told = table.filter(table[self.outcome].notnull()) if self.outcome else table
+        told = self._told() if first is None else self._told().limit(first)
         counts = told.aggregate(rows=told.count(), **{f"k{i}": told[c].count() for i, c in enumerate(self.columns)})
         got = counts.to_pyarrow().to_pylist()[0]
         return got["rows"], {name: got[f"k{i}"] for i, name in enumerate(self.columns)}

@@ -62,8 +62,7 @@ def fit_in_passes(
     bread = total["information"] - by_part(sums.cells["information"], sums.there)
     score = total["score"] - by_part(sums.cells["score"], sums.there)
     moved = (np.linalg.pinv(bread, hermitian=True) @ score[:, :, None])[:, :, 0]
-    moved += found.bent
-    last = np.linalg.pinv(total["information"], hermitian=True) @ total["score"] + found.bent
+    last = np.linalg.pinv(total["information"], hermitian=True) @ total["score"]
     n, parts_n = total["n"], by_part(sums.cells["n"], sums.there)
     with np.errstate(invalid="ignore", divide="ignore"):  # without a row nothing is known, and that is what NaN says
         gradient = sums.gradient / n
@@ -78,10 +77,9 @@ def fit_in_passes(
 
 @dataclass(frozen=True)
 class _Found:
-    """Where the last pass stood, in standardised columns, its sums, and what a step from there lacks for the curve."""
+    """Coefficients of standardised columns, and the sums there."""
 
     beta: Array
-    bent: Array
     converged: bool
     sums: _Cells
     centre: Array
@@ -94,10 +92,10 @@ class _Found:
 def _near(study: Study, table: ir.Table, columns: Sequence[str], step: float, flag: bool) -> _Found:
     """The fit to rows that pass by."""
     steps = Steps(study, table, columns, step, flag)
-    beta, bent, converged, last = steps.taken()
+    beta, converged, last = steps.taken()
     flat = {"n": last.n, "effect": last.effect, "score": last.score, "information": last.information}
     sums = _placed(*last.labels, flat, last.gradient)
-    return _Found(beta, bent, converged, sums, steps.centre, steps.scale, steps.events, steps.clusters, steps.asked)
+    return _Found(beta, converged, sums, steps.centre, steps.scale, steps.events, steps.clusters, steps.asked)
 
 
 def _by_engine(study: Study, table: ir.Table, columns: Sequence[str], step: float, flag: bool) -> _Found:
@@ -107,9 +105,7 @@ def _by_engine(study: Study, table: ir.Table, columns: Sequence[str], step: floa
     rows = _standardised(study, complete, columns)
     beta, converged = _newton(rows, _start(rows)) if 0 < rows.events < rows.n else (np.zeros(len(columns)), False)
     sums, asked = _last_pass(rows, beta, step, flag), int(table.count().to_pyarrow().as_py())
-    return _Found(
-        beta, np.zeros(len(beta)), converged, sums, rows.centre, rows.scale, rows.events, rows.clusters, asked
-    )
+    return _Found(beta, converged, sums, rows.centre, rows.scale, rows.events, rows.clusters, asked)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import ibis.expr.types as ir
@@ -18,9 +18,9 @@ from cxresearch.evidence.sums import cluster_of, months_count, narrowed, shift_a
 
 Array = NDArray[np.float64]
 STEPS = 20
-# a pass so many standard deviations from the end is the last, if its own step then ends within so few; the steps without
-# each block, taken from there, are off by the first as a part of themselves
-NEAR, DOUBT = 1e-4, 1e-9
+# a pass within so many standard deviations of the end may be the last: its sums are carried there by the sample's curve,
+# if no coefficient is then off by a larger part of itself, and no step without a block
+NEAR, EXACT, EXACT_STEP = 1e-3, 5e-9, 5e-6
 SHRINKS, ROUNDING = 4, 1e-10  # times at least, from one step to the next, rounding aside: else they hardly end
 START_ROWS = 100_000  # about so many rows give the start
 INFORMS = 4  # one chunk in so many says how the score of the first pass bends; where steps end is found by all rows
@@ -42,6 +42,24 @@ class Passed:
     information: Array
     effect: Array
     gradient: Array
+
+    @property
+    def largest(self) -> float:
+        """The share of all rows that the largest block or period has."""
+        numbers = [np.unique(labels, return_inverse=True)[1] for labels in self.labels if len(set(labels)) > 1]
+        return max((float(np.bincount(of, weights=self.n).max() / self.n.sum()) for of in numbers), default=1.0)
+
+    def carried(self, step: Array, bend: Array, turn: Array) -> Passed:
+        """The sums a step further, where the information of all rows is larger by `bend` and the gradient by `turn`."""
+        share = self.n / self.n.sum()
+        bends = share[:, None, None] * bend
+        return replace(
+            self,
+            score=self.score - (self.information + bends / 2) @ step,
+            information=self.information + bends,
+            effect=self.effect + share * ((self.gradient + turn / 2) @ step),
+            gradient=self.gradient + turn,
+        )
 
 
 class Steps:
@@ -66,22 +84,25 @@ class Steps:
         """How many clusters the complete rows are of."""
         return self._stream.clusters
 
-    def taken(self) -> tuple[Array, Array, bool, Passed]:
-        """Where the last pass stood, what its own step lacks for the curve, whether steps end, and its sums."""
+    def taken(self) -> tuple[Array, bool, Passed]:
+        """Where the steps end, whether they do, and the sums there."""
         beta, n, score, information = self._begun()
-        sums, before = None, np.inf
+        sums: Passed | None = None
+        before = np.inf
         for _ in range(STEPS):
             if not 0 < self.events < n:
                 break
             plain = np.asarray(np.linalg.lstsq(information, score, rcond=1e-12)[0], dtype=float)
-            size = float(np.abs(plain).max())
-            bent, doubt = self._bent(beta, plain, score, information, n) if size < CURVED else (0.0 * plain, np.inf)
-            if sums is not None and size < min(NEAR, max(before / SHRINKS, ROUNDING)) and doubt < DOUBT:
-                return beta, bent, True, sums
-            beta, before = beta + plain + bent, size
+            step, off = self._bent(beta, plain, score, information, n)
+            size = float(np.abs(step).max())
+            near = size < min(NEAR, max(before / SHRINKS, ROUNDING))
+            carried = self._carried(sums, beta, step, plain, off) if sums is not None and near else None
+            if carried is not None:
+                return beta + step, True, carried
+            beta, before = beta + step, size
             sums = self._passed(beta)
             n, score, information = sums.n.sum(), sums.score.sum(0), sums.information.sum(0)
-        return beta, np.zeros(len(beta)), False, sums or self._passed(beta)
+        return beta, False, sums or self._passed(beta)
 
     def _begun(self) -> tuple[Array, float, Array, Array]:
         """A first pass: coefficients that fit its first rows, and there of all rows count, score and information."""
@@ -122,19 +143,39 @@ class Steps:
         return np.append(beta[1:], beta[0]) / self._units
 
     def _bent(self, beta: Array, plain: Array, score: Array, information: Array, n: float) -> tuple[Array, float]:
-        """What a step lacks for the bend of the score on its way, as the sample shows it; and how far that may be off.
+        """A step mended for the bend of the score on its way, as the sample shows it; and how far that may be off, as a part.
 
         One pass does the work of two. The sample is off by about as much as in the information, which all rows tell.
         """
+        if np.abs(plain).max() >= CURVED:
+            return plain, np.inf
         y, design = self._sample
-        here = expit(design @ beta)
-        slope = design.T @ (design * (here * (1 - here))[:, None])
+        here, (slope, _) = expit(design @ beta), self._told_by_sample(beta, n)
         step, each = plain, n / len(y)
         for _ in range(3):
-            bend = slope @ step - design.T @ (expit(design @ (beta + step)) - here)
-            step = np.linalg.lstsq(information, score + each * bend, rcond=1e-12)[0]
-        off = float(np.abs(each * slope - information).max() / np.abs(information).max())
-        return step - plain, float(np.abs(step - plain).max()) * off
+            bend = slope @ step - each * (design.T @ (expit(design @ (beta + step)) - here))
+            step = np.linalg.lstsq(information, score + bend, rcond=1e-12)[0]
+        return step, float(np.abs(slope - information).max() / np.abs(information).max())
+
+    def _carried(self, sums: Passed, beta: Array, step: Array, plain: Array, off: float) -> Passed | None:
+        """The sums of a pass at `beta` carried to where its step ends; None where the sample knows that too roughly."""
+        here, there = (self._told_by_sample(at, sums.n.sum()) for at in (beta, beta + step))
+        bend, turn = there[0] - here[0], there[1] - here[1]
+        # a part of all rows may bend otherwise than all: by no more than its share
+        lacks = np.abs(bend).max() / np.abs(sums.information.sum(0)).max() * max(off, sums.largest)
+        exact = off * np.abs(step - plain).max() <= EXACT * np.abs(beta + step).min()
+        return sums.carried(step, bend, turn) if exact and lacks < EXACT_STEP else None
+
+    def _told_by_sample(self, beta: Array, n: float) -> tuple[Array, Array]:
+        """Information and gradient of so many rows, as the sample tells them."""
+        y, design = self._sample
+        told = design @ beta
+        p = expit(told)
+        w = np.maximum(p * (1 - p), LEAST)
+        _, slope, more = self._effect(beta, told, design[:, 1], p, w)
+        gradient = design.T @ slope
+        gradient[1] += more
+        return n / len(y) * (design.T @ (design * w[:, None])), n / len(y) * gradient
 
     def _passed(self, beta: Array) -> Passed:
         """One pass over all rows."""
@@ -147,7 +188,7 @@ class Steps:
             told = np.einsum("i,ij->j", self._own(beta), x)
             p = expit(told)
             w = np.maximum(p * (1 - p), LEAST)
-            effect, slope, more = self._effect(beta, told, x, p, w)
+            effect, slope, more = self._effect(beta, told, x[0] / self.scale[0], p, w)
             gradient += np.einsum("ij,j->i", x, slope) / self._units
             gradient[0] += more
             events += y.sum()
@@ -181,19 +222,19 @@ class Steps:
             gradient[order],
         )
 
-    def _effect(self, beta: Array, told: Array, x: Array, p: Array, w: Array) -> tuple[Array, Array, float]:
-        """Each row's part of the average marginal effect of the first term.
+    def _effect(self, beta: Array, told: Array, z: Array, p: Array, w: Array) -> tuple[Array, Array, float]:
+        """Each row's part of the average marginal effect of the first term, whose standardised values are `z`.
 
         And its derivative by what the model says, and what the sum of slopes by the term's own coefficient has more.
         """
         if not self._flag:
             own = self._step / float(self.scale[0])
             return own * beta[1] * w, own * beta[1] * w * (1 - 2 * p), own * float(w.sum())
-        rest = told - beta[1] / self.scale[0] * x[0]
+        rest = told - beta[1] * z
         low, high = ((v - self.centre[0]) / self.scale[0] for v in (0.0, 1.0))
-        p0, p1 = (expit(rest + beta[1] * z) for z in (low, high))
+        p0, p1 = (expit(rest + beta[1] * end) for end in (low, high))
         w0, w1 = p0 * (1 - p0), p1 * (1 - p1)
-        more = float((w1 * high - w0 * low - (w1 - w0) * x[0] / self.scale[0]).sum())
+        more = float((w1 * high - w0 * low - (w1 - w0) * z).sum())
         return p1 - p0, w1 - w0, more
 
 

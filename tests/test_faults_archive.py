@@ -345,13 +345,16 @@ def test_data_that_change_meanwhile_are_not_reported(project: Path):
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["print('42 %')", tiny_project.finding("x").replace("question=", "questions=")])
 def test_a_blank_report_is_no_success(project: Path, cell: str):
-    """Notebooks that run and say nothing, or nothing that can be read, are exit 7, and the report before stands."""
+    """Chapters that run and say nothing, or nothing that can be read, are exit 7, and the report before stands.
+
+    Whatever the first page says: it sums chapters up.
+    """
     said(project, "report")
     before = contents(project / "reports" / "monthly" / "2026-10")
-    for name in ("leavers", "scores", "summary"):
+    for name in ("leavers", "scores"):
         tiny_project.write_notebook(project, name, "Blank?", cell)
     _, err = said(project, "report", code=7)
-    assert "no notebook shows a finding" in err
+    assert "no chapter shows a finding" in err
     assert contents(project / "reports" / "monthly" / "2026-10") == before
 
 

@@ -114,9 +114,9 @@ def test_a_fresh_clone_makes_the_report(tmp_path: Path) -> None:
     record = (clone / Path(pages[0]).parent / "run.json").read_text()
     seconds = json.loads(record)["seconds"]
     clock = sum(seconds[key] for key in ("check", "notebooks", "render"))
-    if clock >= 45:  # beside other tests the clock is theirs too: 45 s of two cores are at most so much processor time
+    if clock >= 45:  # beside other tests the clock is theirs too; alone, 32 s by the clock were 46 s of processor time
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         again = [clone / ".venv" / "bin" / "cxresearch", "report", "monthly", "--force"]
         subprocess.run(again, cwd=clone, env={**kept, "HOME": str(home)}, capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 90
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 45 * 46 / 32

@@ -253,11 +253,11 @@ def test_a_broken_renderer_leaves_the_good_report(
 
 
 def test_a_blank_report_is_no_success(project: Path, monkeypatch: pytest.MonkeyPatch):
-    """When no notebook shows a finding there is nothing to report: exit 7, and what was made lies aside."""
+    """When no chapter shows a finding there is nothing to report: exit 7, and what was made lies aside."""
     monkeypatch.setattr(kernels, "execute", lambda source, *_: (nbformat.read(source, as_version=4), None))
     outcome = run_edition(request(project), quiet)
     assert outcome.exit_code == 7
-    assert "no notebook shows a finding, so there is nothing to report" in str(outcome.errors[0])
+    assert "no chapter shows a finding, so there is nothing to report" in str(outcome.errors[0])
     assert [path.name for path in (project / "reports" / "monthly").iterdir()] == ["2026-10.failed"]
 
 
@@ -485,6 +485,8 @@ def test_stopping_leaves_nothing_behind(tmp_path: Path, sign: str, code: int):
             assert running.process.poll() is None
             time.sleep(0.1)
         running.process.send_signal(signal.Signals[sign])
+        assert running.process.wait(timeout=10) == code
+        assert not {int(path.read_text()) for path in pids} & set(running.processes())
         assert running.ended(10) == code
     assert not (root / "reports" / "monthly").exists()
 

@@ -41,9 +41,11 @@ def closed(document: Document, page: str | None, paper: bytes | None, *, stopped
 
 
 def _without_estimate(document: Document) -> Iterator[str]:
-    findings = [block for _, block in _blocks(document) if isinstance(block, FindingBlock)]
+    chapters = [*document.chapters, *document.appendix]
+    said_in = [block for chapter in chapters for block in chapter.blocks] if chapters else document.opening
+    findings = [block for block in said_in if isinstance(block, FindingBlock)]  # what the first page says is said of them
     if not any(block.estimable for block in findings):
-        said = f"none of its {len(findings)} findings has an estimate" if findings else "no notebook shows a finding"
+        said = f"none of the {len(findings)} findings of its chapters has an estimate" if findings else "no chapter shows a finding"
         yield f"{said}, so there is nothing to report; look at the period, the segment and the columns of the mapping"
 
 

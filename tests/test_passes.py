@@ -76,3 +76,19 @@ def test_where_nothing_differs_there_is_no_fit(left: int | None, small_operator:
     assert not found.converged
     assert found.events == (left or 0) * found.n
     assert (found.n == 0) == (left is None)
+
+
+def test_a_term_that_never_differs_keeps_no_fit_from_its_end(
+    small_operator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A constant column has no slope of its own: the others are found all the same, in few passes."""
+    made = []
+    pieces = streams.Stream.pieces
+    monkeypatch.setattr(streams.Stream, "pieces", lambda self, shift: made.append(0) or pieces(self, shift))
+    study, columns = cx.open_study(str(small_operator)), ["churned", "tenure_m", "list_price"]
+    table = study.rows(columns)
+    found = passes.fit_in_passes(study, table.mutate(list_price=0 * table.list_price + 7), columns)
+    alone = passes.fit_in_passes(study, table, columns[:2])
+    assert found.converged
+    assert len(made) <= 4
+    np.testing.assert_allclose(found.coefficients[1], alone.coefficients[1], rtol=1e-8)

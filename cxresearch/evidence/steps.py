@@ -25,6 +25,9 @@ SHRINKS, ROUNDING = 4, 1e-10  # times at least, from one step to the next, round
 START_ROWS = 100_000  # about so many rows give the start
 INFORMS = 4  # one chunk in so many says how the score of the first pass bends; where steps end is found by all rows
 CHUNK = 512  # rows of a product: of larger ones a library makes threads, which cost more than they spare
+NOTHING = (
+    1e-12  # standard deviations: of a coefficient that is less, as a constant column's, no part of itself is known
+)
 CURVED = 0.5  # a step that is longer is not mended by what the sample says of the curve
 LEAST = 1e-200  # a weight that is nothing, and can still be divided by
 
@@ -163,7 +166,7 @@ class Steps:
         bend, turn = there[0] - here[0], there[1] - here[1]
         # a part of all rows may bend otherwise than all: by no more than its share
         lacks = np.abs(bend).max() / np.abs(sums.information.sum(0)).max() * max(off, sums.largest)
-        exact = off * np.abs(step - plain).max() <= EXACT * np.abs(beta + step).min()
+        exact = off * np.abs(step - plain).max() <= max(EXACT * np.abs(beta + step).min(), NOTHING)
         return sums.carried(step, bend, turn) if exact and lacks < EXACT_STEP else None
 
     def _told_by_sample(self, beta: Array, n: float) -> tuple[Array, Array]:

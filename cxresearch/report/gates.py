@@ -42,10 +42,12 @@ def closed(document: Document, page: str | None, paper: bytes | None, *, stopped
 
 def _without_estimate(document: Document) -> Iterator[str]:
     chapters = [*document.chapters, *document.appendix]
+    # what the first page says is said of them
     said_in = [block for chapter in chapters for block in chapter.blocks] if chapters else document.opening
-    findings = [block for block in said_in if isinstance(block, FindingBlock)]  # what the first page says is said of them
+    findings = [block for block in said_in if isinstance(block, FindingBlock)]
     if not any(block.estimable for block in findings):
-        said = f"none of the {len(findings)} findings of its chapters has an estimate" if findings else "no chapter shows a finding"
+        none = f"none of the {len(findings)} findings of its chapters has an estimate"
+        said = none if findings else "no chapter shows a finding"
         yield f"{said}, so there is nothing to report; look at the period, the segment and the columns of the mapping"
 
 

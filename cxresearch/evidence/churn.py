@@ -149,7 +149,8 @@ def _term_rows(
         )
     step = definition.step
     odds = true_odds(study)
-    weights = np.where(y == 1, odds or 1.0, 1.0)  # each leaver stands for fewer customers where they are over-sampled
+    # each leaver stands for fewer customers where they are over-sampled
+    weights = np.where(y == 1, odds, 1.0) if odds not in (None, 1.0) else None
     estimate, each, gradient = average_difference(
         fit, 0, step, definition.kind == "flag", shift=float(np.log(odds or 1.0)), weights=weights
     )

@@ -136,11 +136,21 @@ def _summed(y: Array, design: Array, offset: Array, beta: Array, link: Link) -> 
         part = slice(begin, begin + PORTION)
         own, x = y[part], design[part]
         told = offset[part] + x @ beta
-        residual, weight = residual_and_weight(link, own, told)
-        reached += log_likelihood(link, own, told)
+        residual, weight, likelihood = _parts(link, own, told)
+        reached += likelihood
         score += residual @ x
         information += (x.T * weight) @ x
     return reached, score, information
+
+
+def _parts(link: Link, y: Array, told: Array) -> tuple[Array, Array, float]:
+    """Each row's score and expected information of its linear predictor, and the log-likelihood of all: of one exponential."""
+    if link != "logit":
+        return *residual_and_weight(link, y, told), log_likelihood(link, y, told)
+    small = np.exp(-np.abs(told))
+    whole = 1.0 + small
+    p = np.where(told >= 0, 1.0, small) / whole
+    return y - p, p * (1 - p), float((y * told - np.maximum(told, 0.0) - np.log(whole)).sum())
 
 
 def _share(told: Array) -> Array:

@@ -75,7 +75,10 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     # rows without a cluster are clusters of their own customer, as everywhere
     codes = (frame[cluster].fillna(frame.customer_id) if cluster in frame else frame.customer_id).factorize()[0]
     clusters = len(set(codes.tolist()))
-    model = (smf.logit if kind == "logistic" else smf.ols)(formula, frame[terms])
+    if kind == "logistic":
+        model = smf.logit(formula, frame[terms], check_rank=False)  # looked at below
+    else:
+        model = smf.ols(formula, frame[terms])
     model.data.frame = frame  # whose rows they are; to read texts that are in no term takes the model long
     reason, start = _obstacle(model, kind, clusters)
     if reason is not None:

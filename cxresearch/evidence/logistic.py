@@ -90,12 +90,17 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
 
 
 def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array:
-    """Of many rows, the fit to evenly spaced ones: close to where the steps end, at a small part of their cost."""
-    every = len(y) // STARTING
-    if every < 4:
+    """Of many rows, the fit to some: close to where the steps end, at a small part of their cost.
+
+    As many of those who left as of those who stayed, evenly spaced, for the rarer say most; what that does to the odds
+    is taken off them. Source: Prentice & Pyke (1979), logistic models of cases and controls.
+    """
+    if len(y) < 4 * STARTING:
         return start
-    part = slice(None, None, every)
-    ahead = offset[part] if isinstance(offset, np.ndarray) else offset
+    kinds = [np.flatnonzero(y == kind) for kind in (0, 1)]
+    every = [max(2 * len(kind) // STARTING, 1) for kind in kinds]
+    part = np.sort(np.concatenate([kind[::k] for kind, k in zip(kinds, every, strict=True)]))
+    ahead = (offset[part] if isinstance(offset, np.ndarray) else offset) + np.log(every[0] / every[1])
     found = _scored(y[part], np.asfortranarray(design[part]), ahead, start, "logit")
     return found.beta if found.converged else start
 

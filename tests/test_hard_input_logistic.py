@@ -20,7 +20,7 @@ import cxresearch as cx
 from cxresearch.claims import judge
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
-from cxresearch.evidence import forecast
+from cxresearch.evidence import forecast, logistic
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.logistic import fit_logit
 from cxresearch.finding import Finding, dumps
@@ -353,3 +353,21 @@ def test_intervals_of_forecasts_cover_the_truth(tmp_path: Path) -> None:
         made = numbers(*drawn(seed, len(codes), dice.integers(0, SITES, 200)[codes]), codes)
         hits += [i.conf_low <= truth <= i.conf_high for i, truth in zip(made, truths, strict=True)]
     assert (hits >= 0.85 * runs).all(), hits
+
+
+@pytest.mark.parametrize("level", [-4.0, 4.0, 0.0])
+def test_where_a_fit_starts_moves_nothing(monkeypatch: pytest.MonkeyPatch, level: float) -> None:
+    """Of many rows the fit starts from some leavers and stayers: nearer than from none, and it ends at the same place."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(100_000, 3)) * [1.0, 30.0, 0.01]
+    offset = rng.normal(size=len(x))
+    y = (rng.random(len(x)) < expit(level + offset + x @ [0.5, -0.02, 20.0])).astype(float)
+    from_some = fit_logit(y, x, offset=offset)
+    design = from_some.standard
+    start = np.array([level, 0.0, 0.0, 0.0])
+    end = np.linalg.solve(from_some.back, from_some.coefficients)
+    assert np.abs(logistic._near(y, design, offset, start) - end).max() < 0.1
+    monkeypatch.setattr(logistic, "STARTING", len(x))
+    from_none = fit_logit(y, x, offset=offset)
+    assert from_some.converged
+    np.testing.assert_allclose(from_some.coefficients, from_none.coefficients, rtol=1e-9)

@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import in_order
+
 Array = NDArray[np.float64]
 Link = Literal["logit", "cloglog"]
 SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
@@ -226,8 +228,7 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     residual, weight = residual_and_weight(fit.link, y, fit.predictor)
     ends = np.cumsum(np.bincount(clusters))
     if (clusters[1:] < clusters[:-1]).any():  # rows of a cluster together: each is one product of matrices
-        # a stable sort of small whole numbers is linear
-        order = np.argsort(clusters.astype(np.uint16) if len(ends) <= 2**16 else clusters, kind="stable")
+        order = in_order(clusters)
         z, residual, weight = np.take(z.T, order, axis=1).T, residual[order], weight[order]
     parts = [slice(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True)]
     score = np.array([residual[part] @ z[part] for part in parts])

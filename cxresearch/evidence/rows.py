@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import in_order
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
 from cxresearch.evidence.held import Asked, Held, hold
@@ -57,7 +58,7 @@ class Rows:
 
     def by_block(self) -> Rows:
         """The same rows, those of a block together: what is summed by block need not bring them together each time."""
-        order = np.argsort(self.blocks, kind="stable")
+        order = in_order(self.blocks)
         members = replace(self.members, of_row=tuple(part[order] for part in self.members.of_row))
         values = np.take(self.values.T, order, axis=1).T
         return replace(self, values=values, members=members, clusters=self.clusters[order])

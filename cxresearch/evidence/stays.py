@@ -97,7 +97,7 @@ def _anchors(
     month = _months(study, source)
     if landmark is not None:
         rows = rows[month[rows] + shift[own[rows]] <= landmark]
-    rows = rows[np.argsort(month[rows] if landmark is not None else -month[rows], kind="stable")]
+    rows = rows[in_order(month[rows] if landmark is not None else study.window - month[rows])]
     found = np.full(len(names), NEVER, dtype=np.intp)
     found[own[rows]] = rows  # of several rows of a customer the last one stands
     return found

@@ -20,7 +20,7 @@ def matched(answers: pa.Table, panel: pa.Table) -> pa.Table:
     The same rows in the same order as of an inner join that is sorted; it costs a tenth, for only numbers are sorted.
     """
     own, there = _numbered((answers, panel), panel)
-    left, right = meetings(own, there, np.argsort(there, kind="stable"))
+    left, right = meetings(own, there, in_order(there))
     made = answers.take(pa.array(left))
     more = panel.drop_columns([c for c in panel.column_names if c in made.column_names]).take(pa.array(right))
     return pa.table([*made.columns, *more.columns], names=[*made.column_names, *more.column_names])
@@ -35,14 +35,26 @@ def meetings(
     found = np.where(own >= 0, count[own + 1], 0)
     left = np.repeat(np.arange(len(own)), found)
     right = order[np.repeat(begin - np.cumsum(found) + found, found) + np.arange(len(left))]
-    sort = np.argsort(own[left], kind="stable")
+    sort = in_order(own[left])
     return left[sort], right[sort]
 
 
-def in_order(rows: pa.Table) -> pa.Array:
+def ordered(rows: pa.Table) -> pa.Array:
     """The places of rows by customer and month; what lacks one of them stands last."""
     (number,) = _numbered((rows,), rows)
     return pa.array(np.argsort(np.where(number < 0, np.iinfo(np.int64).max, number), kind="stable"))
+
+
+def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The places of whole numbers from -1 (n,) in their order, those of one number as they stood."""
+    rest = codes + 1
+    # a stable sort of small whole numbers is linear: of larger ones their last 16 bits are sorted, then the others
+    order = np.argsort(rest.astype(np.uint16), kind="stable")
+    if (most := rest.max(initial=0)) < 2**16:
+        return order
+    if most >= 2**32:
+        return np.argsort(rest, kind="stable")
+    return order[np.argsort((rest >> 16).astype(np.uint16)[order], kind="stable")]
 
 
 def _numbered(tables: Sequence[pa.Table], known: pa.Table) -> list[NDArray[np.int64]]:

@@ -16,7 +16,7 @@ from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.matching import in_order
+from cxresearch.data.matching import ordered
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
@@ -302,7 +302,7 @@ class Study:
         rows = self.fetched(table)
         if rows is None:
             return table.select(*columns).order_by(list(KEYS)).to_pyarrow()
-        return rows.select(list(columns)).take(in_order(rows))
+        return rows.select(list(columns)).take(ordered(rows))
 
     def caveats(self) -> tuple[Caveat, ...]:
         """What holds for every number of this study."""

@@ -14,6 +14,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import churn_words, inference, pitfalls, sampling
 from cxresearch.evidence.enrichment import UNKNOWN_RATE, true_odds
 from cxresearch.evidence.forecast import leakage, refuse_afterwards
+from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.leavers import leavers_by_answer
 from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out, varies
@@ -111,7 +112,8 @@ def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str)
     if any(not study.rows(["churned", term]).equals(table) for term in terms):
         return None
     found = rows(study, table, columns)
-    known = int(table.churned.count().to_pyarrow().as_py())
+    held = hold(study, table, ["churned"])
+    known = int(table.churned.count().to_pyarrow().as_py()) if held is None else int(held.known(["churned"]).sum())
     return found.by_block() if found.n == known and not found.sampled else None
 
 

@@ -13,10 +13,11 @@ from scipy.special import expit
 from cxresearch.data.study import Study
 from cxresearch.evidence import forecast, inference, sampling
 from cxresearch.evidence.enrichment import per_1000, true_odds
+from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Array
 from cxresearch.evidence.lab.penalised import fit_penalised
 from cxresearch.evidence.logistic import fit_logit
-from cxresearch.evidence.rows import Rows, rows
+from cxresearch.evidence.rows import Rows, rows, rows_among
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
@@ -99,13 +100,26 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
     """What was foretold of which rows, or why nothing could be."""
     columns = ["churned", *terms]
     table = study.rows(columns)
-    known = table.filter(*(table[c].notnull() for c in columns))
-    counted = known.group_by("period").aggregate(events=known.churned.sum()).order_by("period").to_pyarrow()
-    periods, events = (counted[c].to_pylist() for c in ("period", "events"))
+    held = hold(study, table, columns)
+    if held is not None:
+        whole = held.known(columns)
+        names, month = held.period
+        there = np.bincount(month[whole], minlength=len(names)) > 0
+        left = np.bincount(month[whole], weights=held.number("churned")[whole], minlength=len(names))
+        periods, events = [names[i] for i in np.flatnonzero(there)], left[there].tolist()
+    else:
+        known = table.filter(*(table[c].notnull() for c in columns))
+        counted = known.group_by("period").aggregate(events=known.churned.sum()).order_by("period").to_pyarrow()
+        periods, events = (counted[c].to_pylist() for c in ("period", "events"))
     if len(periods) > 1:
         first = max((i for i in range(1, len(periods)) if sum(events[i:]) >= JUDGED * sum(events)), default=1)
         early, late = periods[:first], periods[first:]
-        learned, found = (rows(study, table.filter(table.period.isin(part)), columns) for part in (early, late))
+        learned, found = (
+            rows(study, table.filter(table.period.isin(part)), columns)
+            if held is None
+            else rows_among(held, columns, np.isin(month, [names.index(x) for x in part]))
+            for part in (early, late)
+        )
         x, own = np.vstack([learned.values, found.values]), np.arange(learned.n + found.n) >= learned.n
         splits, how = [(~own, own)], f"{_span(late)} from {_span(early)}"
     else:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cxresearch.data import periods
-from cxresearch.data.matching import MOST_ROWS, meetings
+from cxresearch.data.matching import MOST_ROWS, in_order, meetings
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 
@@ -115,7 +115,7 @@ class Held:
     def numbered_keys(self) -> tuple[Index, Index]:
         """One number for customer and month of each row, and the rows in its order."""
         numbers = _number_of_key(*(self.text(key) for key in KEYS))
-        return numbers, np.argsort(numbers, kind="stable")
+        return numbers, in_order(numbers)
 
     @staticmethod
     def among(codes: Codes, rows: NDArray[Any]) -> Codes:
@@ -225,12 +225,6 @@ def _renamed(codes: Codes, labels: list[str]) -> Codes:
 def _number_of_key(customer: Codes, month: Codes) -> Index:
     """One number for customer and month, in the order of both; -1 where one of them is null."""
     return np.where((customer[1] < 0) | (month[1] < 0), -1, customer[1] * len(month[0]) + month[1])
-
-
-def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The places of codes (n,) in their order, those of one code as they stood."""
-    # a stable sort of small whole numbers is linear
-    return np.argsort(codes.astype(np.uint16) if codes.max(initial=0) < 2**16 else codes, kind="stable")
 
 
 def _encoded(values: pa.ChunkedArray) -> Codes:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
-from cxresearch.evidence.held import Held, hold
+from cxresearch.evidence.held import Asked, Held, complete, hold
 from cxresearch.evidence.stays import stayed
 from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
@@ -34,7 +37,7 @@ class Lives:
     that there is one row a customer, so that no entry is known. `told` is what was left out, in words.
     """
 
-    table: ir.Table
+    table: Asked
     start: float
     stated: bool
     told: str
@@ -104,7 +107,7 @@ def _held(study: Study, known: Sequence[str], origin: str, landmark: float | Non
     people = len(table["customer_id"].unique())
     counts = [found.customers, found.clocked, found.anchored, people]
     told = _told_of_months(study, counts, found.back, table.num_rows - people)
-    return Lives(ibis.memtable(table), landmark or 0.0, False, told)
+    return Lives(Held(study, table), landmark or 0.0, False, told)
 
 
 def _told_of_months(study: Study, counts: Sequence[int], back: int, gaps: int) -> str:
@@ -203,23 +206,37 @@ def _told(study: Study, counts: Sequence[int], first: str) -> str:
 
 
 def coded(
-    table: ir.Table, name: str, terms: Sequence[str], study: Study, most: int, least: int | None = None
-) -> tuple[list[str], ir.Table]:
+    table: Asked, name: str, terms: Sequence[str], study: Study, most: int, least: int | None = None
+) -> tuple[list[str], Asked]:
     """The levels of some terms together, and the table with their number as a column; small levels are left out."""
     if not terms:
-        return ["all"], table.mutate(**{name: ibis.literal(0, "int64")})
-    found = table.group_by(list(terms)).aggregate(people=table.customer_id.nunique()).to_pyarrow().to_pylist()
+        return ["all"], numbered(table, name, [], 0)
+    if isinstance(table, Held):
+        own = pa.table({t: table.column(t) for t in (*terms, "customer_id")}).group_by(list(terms))
+        found = own.aggregate([("customer_id", "count_distinct")]).rename_columns([*terms, "people"]).to_pylist()
+    else:
+        found = table.group_by(list(terms)).aggregate(people=table.customer_id.nunique()).to_pyarrow().to_pylist()
     order = {term: {v: i for i, v in enumerate(study.term(term).levels)} for term in terms}
     found.sort(key=lambda r: [(order[t].get(r[t], len(order[t])), r[t]) for t in terms])
     if len(found) > most:
         told = " and ".join(study.term(t).label for t in terms)
         raise UsageError(f"{told}: {len(found)} levels, at most {most} make curves; ask for a hazard ratio with among=")
     kept = [r for r in found if r["people"] >= (least or study.min_cell)]
-    same = [reduce(lambda a, b: a & b, (table[t] == r[t] for t in terms)) for r in kept]
-    codes = ibis.cases(*((x, i) for i, x in enumerate(same))) if same else ibis.null("int64")
-    table = table.mutate(**{name: codes.cast("int64")})
     labels = [",".join(f"{r[t]:g}" if isinstance(r[t], float) else str(r[t]) for t in terms) for r in kept]
-    return labels, table.filter(table[name].notnull())
+    return labels, complete(numbered(table, name, [{t: r[t] for t in terms} for r in kept]), [name])
+
+
+def numbered(table: Asked, name: str, levels: Sequence[Mapping[str, Any]], others: int | None = None) -> Asked:
+    """The table with a column more: the number of the level that a row is of, given by its values; of none, `others`."""
+    if isinstance(table, Held):
+        codes = np.full(table.n, np.nan if others is None else others)
+        for i, level in enumerate(levels):
+            same = [pc.equal(table.column(term), value).fill_null(False).to_numpy() for term, value in level.items()]
+            codes[np.logical_and.reduce(same)] = i
+        return table.part(np.arange(table.n), **{name: codes})
+    kinds = [(reduce(lambda a, b: a & b, (table[t] == v for t, v in x.items())), i) for i, x in enumerate(levels)]
+    codes = ibis.cases(*kinds, else_=others) if kinds else ibis.literal(others, "int64")
+    return table.mutate(**{name: codes.cast("int64")})
 
 
 def doubts(study: Study, found: Lives, clusters: int, independent: bool) -> list[Caveat]:

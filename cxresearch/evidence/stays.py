@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import in_order
 from cxresearch.data.study import Study
 from cxresearch.evidence.held import Codes, Held
 

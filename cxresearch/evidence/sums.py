@@ -15,8 +15,9 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import in_order
 from cxresearch.data.study import Study
-from cxresearch.evidence.held import Codes, Held, in_order
+from cxresearch.evidence.held import Codes, Held
 from cxresearch.evidence.streams import Stream
 
 Array = NDArray[np.float64]

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import ibis
-import ibis.expr.types as ir
 import numpy as np
+import pyarrow as pa
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.hazards import hazard_ratios
+from cxresearch.evidence.held import Asked, Held
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab import curves
 from cxresearch.evidence.lives import (
@@ -26,6 +26,7 @@ from cxresearch.evidence.lives import (
     counted,
     doubts,
     followed,
+    numbered,
     one_row_each,
 )
 from cxresearch.finding import Finding, written
@@ -98,17 +99,22 @@ def survive(
     return _finding(study, question, by, made, found, count, origin, held)
 
 
-def _causes(table: ir.Table, study: Study, cause: str | None) -> tuple[list[str], ir.Table]:
+def _causes(table: Asked, study: Study, cause: str | None) -> tuple[list[str], Asked]:
     """Causes of leaving, and the table with their number as `why`; what is rare or not known is one cause, the last."""
     if cause is None:
-        return ["leaving"], table.mutate(why=ibis.literal(0, "int64"))
-    left = table.filter(table.left == 1)
-    found = left.group_by("cause").aggregate(n=left.count()).order_by("cause").to_pyarrow().to_pylist()
-    named = [r["cause"] for r in found if r["cause"] is not None and r["n"] >= study.min_cell]
-    rest = ["other or not known"] if len(found) > len(named) or not named else []
-    numbers = [(table.cause == c, i) for i, c in enumerate(named)]
-    codes = ibis.cases(*numbers, else_=len(named)) if named else ibis.literal(0)
-    return [*named, *rest], table.mutate(why=codes.cast("int64"))
+        return ["leaving"], numbered(table, "why", [], 0)
+    if isinstance(table, Held):
+        left = table.part(table.number("left") == 1).column("cause")
+        found = (
+            pa.table({"cause": left}).group_by("cause").aggregate([([], "count_all")]).rename_columns(["cause", "n"])
+        )
+    else:
+        gone = table.filter(table.left == 1)
+        found = gone.group_by("cause").aggregate(n=gone.count()).to_pyarrow()
+    counts = dict(zip(*(found[name].to_pylist() for name in ("cause", "n")), strict=True))
+    named = sorted(c for c, n in counts.items() if c is not None and n >= study.min_cell)
+    rest = ["other or not known"] if len(counts) > len(named) or not named else []
+    return [*named, *rest], numbered(table, "why", [{"cause": c} for c in named], len(named))
 
 
 class _Group(NamedTuple):

@@ -281,7 +281,7 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
     up = {
         t.name: (values[t.name] - float(m)) * (-1.0 if t.better < 0 else 1.0) for t, m in zip(known, mean, strict=True)
     }
-    size = {name: x.abs() if held is None else np.abs(x) for name, x in up.items()}
+    size = {name: np.abs(x) if isinstance(x, np.ndarray) else x.abs() for name, x in up.items()}
     # half of x less, or plus, its absolute value: what lies below, or above, the mean; a null stays null
     sides = {f"{name} {side}": (x + sign * size[name]) / 2 for name, x in up.items() for side, sign in SIDES.items()}
     altered = table.mutate(**sides) if held is None else held.part(np.arange(held.n), **sides)

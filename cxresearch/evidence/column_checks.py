@@ -73,12 +73,12 @@ def _looked(study: Study, name: str) -> Looked:
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
         shared += [c for c in (study.cluster(),) if c not in (*own, *shared, *KEYS)]
         panel, told = study.rows(shared or ["customer_id"]), [*KEYS, *own]
-        table = source.answered(told, only=study.periods).select(*told)
+        table = source.answered(told, only=study.periods)
         if (there := study.fetched(panel)) is not None:
             answers = table.to_pyarrow()
-            rows, of = matched(answers, there.select([*KEYS, *shared])), answers.num_rows
+            rows, of = matched(answers.select(told), there.select([*KEYS, *shared])), answers.num_rows
         else:
-            of, rows = int(table.select(*KEYS).count().to_pyarrow().as_py()), None
+            of, rows = int(table.count().to_pyarrow().as_py()), None
             table = table.inner_join(panel.select(*KEYS, *shared), list(KEYS))
     columns = table.columns if rows is None else rows.column_names
     terms = [c for c in columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]

@@ -198,8 +198,6 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
 
     What neighbours share is as many observations as there are clusters in a month, not as there are customers.
     """
-    known = ~np.isnan(one.values[term])
-    here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
     n = np.array([one.now.sum(), (~one.now).sum()])
     if BY_NAME[term].shared != "customer":
         n = np.minimum(n, [one.clusters, one.clusters * n[1] / n[0]])
@@ -208,6 +206,8 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
             np.bincount(one.own[term][rows], minlength=one.own[term].max() + 1) for rows in (one.now, ~one.now)
         )
         return stability.stability_index(now, earlier), stability.index_by_chance(now, earlier, n, level)
+    known = ~np.isnan(one.values[term])
+    here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
     moved = abs(float(known[one.now].mean() - known[~one.now].mean()))
     if len(here) and len(before):
         n = n * [len(here) / one.now.sum(), len(before) / (~one.now).sum()]

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -121,12 +122,14 @@ class Finding:
         unknown = sorted(set(wanted) - set(COLUMNS))
         if unknown:
             raise ValueError(f"no column {unknown[0]!r} in a Finding; it has {', '.join(COLUMNS)}")
+        allowed = {name: {value} if isinstance(value, str) else set(value) for name, value in wanted.items()}
+        return [dict(r) for r in self._records if all(r[name] in values for name, values in allowed.items())]
+
+    @cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        """Every row, read from the table once: a finding is not changed, and is asked for rows many times."""
         columns = [self.table[name].array.to_numpy(dtype=object, na_value=None).tolist() for name in COLUMNS]
-        records = [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
-        for name, value in wanted.items():
-            allowed = {value} if isinstance(value, str) else set(value)
-            records = [record for record in records if record[name] in allowed]
-        return records
+        return [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def one(self, **wanted: str | Sequence[str]) -> dict[str, Any]:
         """The single row that matches; an error names what stands in the table otherwise."""

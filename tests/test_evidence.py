@@ -202,6 +202,16 @@ def test_every_verb_is_sound(name: str, kind: str, tmp_path: Path) -> None:
 # -- numbers
 
 
+def test_rows_of_a_finding_are_the_readers_own(tmp_path: Path) -> None:
+    """What is done to a row that was given out changes neither the finding nor the rows that are given out next."""
+    finding = cx.relate(opened(tmp_path, table(), stated=True), "satisfaction", ["wait_s"], steps=["crude"])
+    row = finding.one(measure="r", model="crude")
+    before = dict(row)
+    row["estimate"] = None
+    assert finding.one(measure="r", model="crude") == before
+    assert finding.to_json() == finding.only().to_json()
+
+
 @pytest.mark.parametrize(
     "change, sites",
     [(lambda x: x * 1e-8, True), (lambda x: x + 1e9, True), (lambda x: -1e6 * x, False)],

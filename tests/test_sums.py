@@ -17,9 +17,11 @@ from cxresearch.data.opening import open_study
 from cxresearch.evidence import held as room
 from cxresearch.evidence import streams
 from cxresearch.evidence.correlation import relate
+from cxresearch.evidence.importance import rank_drivers
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.rows import rows
 from cxresearch.evidence.shares import correlations
+from cxresearch.evidence.soundness import inspect_data
 from cxresearch.evidence.survival import survive
 
 COLUMNS = ["retainability", "wait_s", "bill_errors"]
@@ -120,6 +122,26 @@ def test_many_customers_are_hashed_alike(tmp_path: Path, monkeypatch: pytest.Mon
     there = moments(study, study.rows(["revenue", "margin"]), ["revenue", "margin"])
     assert here.blocks > 200
     assert here.parts.labels == there.parts.labels
+
+
+def test_checks_of_data_and_sides_of_terms_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing values, drift, leakage, and the two sides of a term are the same in memory as by the engine."""
+    panel = frame().assign(churned=lambda t: (np.arange(len(t)) % 9 == 0).astype(float))
+    surveys = panel[["customer_id", "period"]].iloc[::-2].assign(recommend=lambda t: np.arange(len(t)) % 11.0)
+    surveys.iloc[0, 0] = "nobody"
+    tables, samples = [], []
+    for most in (room.MOST_ROWS, -1):
+        monkeypatch.setattr(room, "MOST_ROWS", most)
+        monkeypatch.setattr(units, "MOST_ROWS", most)
+        study = study_of(tmp_path, panel=panel, surveys=surveys)
+        found = [inspect_data(study, check) for check in ("loss", "drift", "leakage")]
+        found.append(rank_drivers(study, "recommend", ["wait_s", "bill_errors"], method="penalty_reward"))
+        tables.append(pd.concat([finding.to_frame() for finding in found], ignore_index=True))
+        samples.append([finding.sample for finding in found])
+    assert {"rate", "psi", "auc", "slope"} <= set(tables[0]["measure"])
+    assert tables[0].loc[tables[0]["measure"] == "slope", "estimate"].notna().all()
+    assert samples[0] == samples[1]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-9, atol=1e-10)
 
 
 def test_answers_meet_their_panel_rows_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.matching import ordered
+from cxresearch.data.matching import MOST_ROWS, ordered
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
@@ -222,10 +222,9 @@ class Study:
             sources = [s for s in (self._sources.get("panel"), self._sources.get("surveys")) if s is not None]
             source = next(s for s in sources if column in s.values)
             values = source.select([column])
-            first = values.limit(FIRST_ROWS)  # as a rule they show it, which spares a look at all
-            self._many[column] = any(
-                int(rows[column].nunique().to_pyarrow().as_py()) > MANY_CLUSTERS for rows in (first, values)
-            )
+            # of a large table the first rows show it as a rule, which spares a look at all
+            looks = (values.limit(FIRST_ROWS), values) if self.most_rows > MOST_ROWS else (values,)
+            self._many[column] = any(int(rows[column].nunique().to_pyarrow().as_py()) > MANY_CLUSTERS for rows in looks)
         return self._many[column]
 
     @property

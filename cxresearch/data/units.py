@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import ibis
@@ -88,12 +88,13 @@ class Units:
 
     def _panel(self, wanted: tuple[str, ...]) -> ir.Table:
         source = self.sources["panel"]
-        table = source.select(list(source.values), only=wanted)
-        if "churned" in table.columns and not source.stated_period:
+        values = dict(source.values)
+        if "churned" in values and not source.stated_period:
             # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left
-            unknown = table.period == self.last
-            table = table.mutate(churned=ibis.ifelse(unknown, ibis.null("float64"), table.churned))
+            unknown = values["period"] == self.last
+            values["churned"] = ibis.ifelse(unknown, ibis.null("float64"), values["churned"])
+        table = replace(source, values=values).select(list(values), only=wanted)
         return self._of_segment(table)
 
     def _answers(self, wanted: tuple[str, ...]) -> ir.Table:

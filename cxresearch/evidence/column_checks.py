@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import stats
 
+from cxresearch.data.matching import matched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED, KEYS
 from cxresearch.evidence import pitfalls
@@ -71,13 +72,18 @@ def _looked(study: Study, name: str) -> Looked:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
         shared += [c for c in (study.cluster(),) if c not in (*own, *shared, *KEYS)]
-        table = source.answered([*KEYS, *own], only=study.periods).select(*KEYS, *own)
-        of = int(source.answered(list(KEYS), only=study.periods).count().to_pyarrow().as_py())
-        table = table.inner_join(study.rows(shared or ["customer_id"]).select(*KEYS, *shared), list(KEYS))
-        rows = None
-    terms = [c for c in table.columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]
+        panel, told = study.rows(shared or ["customer_id"]), [*KEYS, *own]
+        table = source.answered(told, only=study.periods)
+        if (there := study.fetched(panel)) is not None:
+            answers = table.to_pyarrow()
+            rows, of = matched(answers.select(told), there.select([*KEYS, *shared])), answers.num_rows
+        else:
+            of, rows = int(table.count().to_pyarrow().as_py()), None
+            table = table.inner_join(panel.select(*KEYS, *shared), list(KEYS))
+    columns = table.columns if rows is None else rows.column_names
+    terms = [c for c in columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]
     terms = [c for c in terms if c in own or c not in source.values]
-    cluster = study.cluster(table.columns)
+    cluster = study.cluster(columns)
     wanted, below = list(dict.fromkeys(["period", cluster, *terms])), f"{int(65536 * MOST_ROWS / max(of, 1)):04x}"
     if rows is not None:
         got = rows.select(wanted)
@@ -192,8 +198,6 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
 
     What neighbours share is as many observations as there are clusters in a month, not as there are customers.
     """
-    known = ~np.isnan(one.values[term])
-    here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
     n = np.array([one.now.sum(), (~one.now).sum()])
     if BY_NAME[term].shared != "customer":
         n = np.minimum(n, [one.clusters, one.clusters * n[1] / n[0]])
@@ -202,6 +206,8 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
             np.bincount(one.own[term][rows], minlength=one.own[term].max() + 1) for rows in (one.now, ~one.now)
         )
         return stability.stability_index(now, earlier), stability.index_by_chance(now, earlier, n, level)
+    known = ~np.isnan(one.values[term])
+    here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
     moved = abs(float(known[one.now].mean() - known[~one.now].mean()))
     if len(here) and len(before):
         n = n * [len(here) / one.now.sum(), len(before) / (~one.now).sum()]

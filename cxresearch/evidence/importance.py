@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import multiplicity, pitfalls, ranking, sampling, shares
-from cxresearch.evidence.held import complete, levels
+from cxresearch.evidence.held import complete, hold, levels
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.evidence.weakest import weakest_link
@@ -276,12 +276,16 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
     """The finding of penalty and reward: slopes on both sides of the mean of each term, all terms held fixed."""
     table, known, notes = study.rows([of, *terms]), [study.term(x) for x in terms], sampling.Notes(study)
     mean = moments(study, table, [of, *terms]).mean[1:]
+    held = hold(study, table, [of, *terms])
+    values = {x: table[x] if held is None else held.number(x) for x in terms}
     up = {
-        t.name: (table[t.name] - float(m)) * (-1.0 if t.better < 0 else 1.0) for t, m in zip(known, mean, strict=True)
+        t.name: (values[t.name] - float(m)) * (-1.0 if t.better < 0 else 1.0) for t, m in zip(known, mean, strict=True)
     }
+    size = {name: np.abs(x) if isinstance(x, np.ndarray) else x.abs() for name, x in up.items()}
     # half of x less, or plus, its absolute value: what lies below, or above, the mean; a null stays null
-    sides = {f"{name} {side}": (x + sign * x.abs()) / 2 for name, x in up.items() for side, sign in SIDES.items()}
-    spread = moments(study, table.mutate(**sides), [of, *sides])
+    sides = {f"{name} {side}": (x + sign * size[name]) / 2 for name, x in up.items() for side, sign in SIDES.items()}
+    altered = table.mutate(**sides) if held is None else held.part(np.arange(held.n), **sides)
+    spread = moments(study, altered, [of, *sides])
     notes.saw(spread, [of, *terms])
     among, covariance = range(1, len(sides) + 1), ranking.stacked(spread)
     slopes = (

@@ -95,7 +95,7 @@ def jackknife(
     half = _quantile(level, df)
     p_value = _two_sided(abs(full) / error, df) if error > 0 else None
     scale = MEASURES[on] if on is not None else None
-    if scale is None or not _inside(scale, full, values):
+    if scale is None or scale.scale == "identity" or not _inside(scale, full, values):
         return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
     middle = scale.forward(full)
     spread = parts.error(_forward(scale, values))

@@ -226,7 +226,7 @@ def _invariance(asked: Answers, by: str) -> list[dict[str, Any]]:
         fit = confirmatory.fit(samples, asked.pattern, equal=model)
         if not fit.converged:
             return [*made, asked.row("fit_index", inference.NOTHING, term=by, model=model, effect_label=NO_END)]
-        cfi = model_fit.indices(fit.chi2, fit.df, float(apart[0]), int(apart[1]), n).cfi
+        cfi = model_fit.comparative(fit.chi2 - fit.df, float(apart[0] - apart[1]))
         if doubts := fit.improper([asked.label(item) for item in items]):
             asked.caveats.append(Caveat("improper", IMPROPER.format(f"by {by}, {model}: {'; '.join(doubts)}")))
         made.append(asked.row("fit_index", cfi, term=by, model=model, n=n, df=fit.df, effect=fit.chi2))

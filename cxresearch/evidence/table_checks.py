@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import ibis
 import ibis.expr.types as ir
@@ -17,6 +19,7 @@ from cxresearch.measures import number
 
 SHORT, HALF, LONG = 0.8, 0.5, 1.25  # rows of a month against the usual month
 REPEATED, STRANGERS, LATE, CODED = (0.001, 0.05), (0.01, 0.2), (0.01, 0.1), (0.0, 0.2)  # shares of rows: look, stop
+_COUNTED: WeakKeyDictionary[Study, dict[int, list[dict[str, Any]]]] = WeakKeyDictionary()
 ARRIVES = {"surveys": "answered_at", "interactions": "started_at", "tickets": "opened_at", "orders": "completed_at"}
 
 
@@ -82,7 +85,24 @@ def _events(study: Study) -> ir.Table | None:
     return ibis.union(*parts) if len(parts) > 1 else parts[0] if parts else None
 
 
-def keys(study: Study, _: Limits) -> Seen:
+def _counted(study: Study, events: ir.Table, days: int) -> list[dict[str, Any]]:
+    """Of each table its rows, those that differ, those with a moment and when these lie; asked once for all checks."""
+    kept = _COUNTED.setdefault(study, {})
+    if days not in kept:
+        moment = events["at"] != events.period  # a month is no moment
+        at = moment.ifelse(events["at"], ibis.null("string")).try_cast("timestamp")
+        start = moment.ifelse(events.period.concat("-01"), ibis.null("string")).try_cast("timestamp")
+        end = start + ibis.interval(months=1)
+        same = (events.customer_id + "|" + events["at"]).hash()
+        counts = events.group_by("name").aggregate(
+            n=events.count(), different=same.nunique(), moments=moment.sum(), late=(at >= end + ibis.interval(days=days)).sum(),
+            early=(at < start).sum(), unreadable=(moment & at.isnull()).sum(), after=(at >= end).sum(),
+        )  # fmt: skip
+        kept[days] = counts.order_by("name").to_pyarrow().to_pylist()
+    return kept[days]
+
+
+def keys(study: Study, limits: Limits) -> Seen:
     """Rows that stand twice, and rows whose customer has no panel row in that month."""
     seen = Seen(
         f"share of rows: repeated, look beyond {percent(REPEATED[0])}, stop beyond {percent(REPEATED[1])}; without a panel row, look beyond {percent(STRANGERS[0])}, stop beyond {percent(STRANGERS[1])}",
@@ -93,15 +113,14 @@ def keys(study: Study, _: Limits) -> Seen:
     table = _events(study)
     if table is None:
         return seen
-    same = (table.customer_id + "|" + table.at).hash()
-    counted = table.group_by("name").aggregate(n=table.count(), different=same.nunique()).order_by("name").to_pyarrow()
+    counted = _counted(study, table, limits.late_days)
     strangers: dict[str, int] = {}
     if "panel" in study.tables:
         panel = study.tables["panel"].select(list(KEYS), only=study.periods)
         alone = table.filter(table.name != "panel").anti_join(panel, list(KEYS))
         found = alone.group_by("name").aggregate(n=alone.count()).to_pyarrow().to_pylist()
-        strangers = {name: 0 for name in counted["name"].to_pylist() if name != "panel"} | {r["name"]: r["n"] for r in found}  # fmt: skip
-    for entry in counted.to_pylist():
+        strangers = {name: 0 for name in [r["name"] for r in counted] if name != "panel"} | {r["name"]: r["n"] for r in found}  # fmt: skip
+    for entry in counted:
         name, n, twice = entry["name"], entry["n"], entry["n"] - entry["different"]
         when = ARRIVES.get(name, "period")
         text = (
@@ -111,7 +130,7 @@ def keys(study: Study, _: Limits) -> Seen:
         if name in strangers:
             text = f"{number(strangers[name], 0)} of {number(n, 0)} rows of {name} have a {name}.customer_id without a panel row of that month"
             seen.rate(light(strangers[name] / n, STRANGERS), text, strangers[name], n, outcome=name, term="customer_id", unit="of rows are nobody's")  # fmt: skip
-    seen.fine = f"rows stand once and for somebody in {', '.join(counted['name'].to_pylist())}"
+    seen.fine = f"rows stand once and for somebody in {', '.join(r['name'] for r in counted)}"
     return seen
 
 
@@ -127,23 +146,19 @@ def arrivals(study: Study, limits: Limits) -> Seen:
     table = _events(study)
     if table is None:
         return seen
-    table = table.filter(table["at"] != table.period)  # a month is no moment
-    start, at = table.period.concat("-01").try_cast("timestamp"), table["at"].try_cast("timestamp")
-    end = start + ibis.interval(months=1)
     kinds = {
-        "late": (at >= end + ibis.interval(days=days), f"lie more than {days} days after the end of their month"),
-        "early": (at < start, "lie before their month"),
-        "unreadable": (at.isnull(), "cannot be read as a moment"),
+        "late": f"lie more than {days} days after the end of their month",
+        "early": "lie before their month",
+        "unreadable": "cannot be read as a moment",
     }
-    sums = {kind: sign.sum() for kind, (sign, _) in kinds.items()}
-    got = table.group_by("name").aggregate(n=table.count(), after=(at >= end).sum(), **sums).order_by("name").to_pyarrow()  # fmt: skip
-    for entry in got.to_pylist():
-        name, n = entry["name"], entry["n"]
-        for kind, (_, what) in kinds.items():
+    counted = [entry for entry in _counted(study, table, days) if entry["moments"]]
+    for entry in counted:
+        name, n = entry["name"], entry["moments"]
+        for kind, what in kinds.items():
             events = int(entry[kind] or 0)
             text = f"{number(events, 0)} of {number(n, 0)} values of {name}.{ARRIVES[name]} {what}"
             seen.rate(light(events / n, LATE), text, events, n, outcome=name, term=ARRIVES[name], group=f"moment={kind}", unit="of rows")  # fmt: skip
-    after = ", ".join(f"{percent(int(e['after'] or 0) / e['n'])} of {e['name']}.{ARRIVES[e['name']]}" for e in got.to_pylist())  # fmt: skip
+    after = ", ".join(f"{percent(int(e['after'] or 0) / e['moments'])} of {e['name']}.{ARRIVES[e['name']]}" for e in counted)  # fmt: skip
     seen.fine = f"few rows come more than {days} days after the end of their month; of the window, {after} came after it at all, and so much of {study.period} may be still to come"
     return seen
 

@@ -133,7 +133,8 @@ def fit(
     theta = _start(samples, pattern, where) if start is None else start
     value, converged = _discrepancy(theta, where, samples), False
     for _ in range(PASSES):
-        step = -np.linalg.pinv(2 * _information(theta, where, samples), hermitian=True) @ _slope(theta, where, samples)
+        information = _information(theta, where, samples)
+        step = -np.linalg.pinv(2 * information, hermitian=True) @ _slope(theta, where, samples)
         if converged := bool(np.abs(step).max() < DONE):
             break
         while not (now := _discrepancy(theta + step, where, samples)) <= value + ROUNDING:
@@ -141,7 +142,7 @@ def fit(
         theta, value = theta + step, now
     n, p = sum(s.n for s in samples), len(pattern)
     moments = len(samples) * (p * (p + 1) // 2 + (p if equal == "scalar" else 0))
-    information = _information(theta, where, samples)
+    information = information if converged else _information(theta, where, samples)
     return Fit(theta, where, tuple(samples), n * max(value, 0.0), moments - where.count, converged, information)
 
 
@@ -210,7 +211,7 @@ def _matrices(theta: Array, where: Layout, g: int) -> tuple[Array, Array, Array,
         filled.append(value)
     loadings, lower, errors, intercepts, means = filled
     lower = lower + np.diag((np.diag(where.factors[g]) < 0).astype(float))
-    factors = np.tril(lower) + np.swapaxes(np.tril(lower, -1), -1, -2)
+    factors = lower + np.swapaxes(lower * (1 - np.eye(lower.shape[-1])), -1, -2)
     return loadings, factors, errors, intercepts, means
 
 
@@ -289,9 +290,12 @@ def _information(theta: Array, where: Layout, samples: Sequence[Sample]) -> Arra
     information, n = np.zeros((where.count, where.count)), sum(sample.n for sample in samples)
     for g, sample in enumerate(samples):
         inverse, (by, mean) = np.linalg.inv(_apart(theta, where, g, sample)[0]), _slopes(theta, where, g)
+        own = np.flatnonzero(by.any((1, 2)) | mean.any(1))  # the others are of other groups
+        by, mean = by[own], mean[own]
         weighted = inverse @ by
-        turned = weighted.transpose(0, 2, 1).reshape(where.count, -1)
-        information += sample.n / n * (weighted.reshape(where.count, -1) @ turned.T / 2 + mean @ inverse @ mean.T)
+        turned = weighted.transpose(0, 2, 1).reshape(len(own), -1)
+        products = weighted.reshape(len(own), -1) @ turned.T / 2 + mean @ inverse @ mean.T
+        information[np.ix_(own, own)] += sample.n / n * products
     return information
 
 

@@ -7,6 +7,8 @@ Delete when: statsmodels has minres and parallel analysis.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
@@ -20,6 +22,7 @@ def eigenvalues(correlation: Array) -> Array:
     return np.asarray(np.linalg.eigvalsh(correlation)[..., ::-1])
 
 
+@lru_cache(maxsize=64)
 def random_eigenvalues(n: int, p: int, *, draws: int, seed: int, quantile: float = 0.95) -> Array:
     """The eigenvalues (p,) that correlations of p unrelated normal answers of n people stay below: 95 in 100 times.
 
@@ -28,7 +31,9 @@ def random_eigenvalues(n: int, p: int, *, draws: int, seed: int, quantile: float
     """
     drawn = np.atleast_3d(stats.wishart.rvs(df=n - 1, scale=np.eye(p), size=draws, random_state=seed))
     scale = np.sqrt(np.diagonal(drawn, axis1=-2, axis2=-1))
-    return np.asarray(np.quantile(eigenvalues(drawn / (scale[:, :, None] * scale[:, None, :])), quantile, axis=0))
+    found = np.asarray(np.quantile(eigenvalues(drawn / (scale[:, :, None] * scale[:, None, :])), quantile, axis=0))
+    found.flags.writeable = False  # the next who asks gets the same
+    return found
 
 
 def effective_n(correlation: Array, left_out: Array, n: int) -> int:

@@ -36,16 +36,20 @@ class FitIndices:
     rmsea_close: float  # p-value of the hypothesis that RMSEA is at most CLOSE
 
 
+def comparative(excess: float, apart: float) -> float:
+    """CFI from what chi² is above df, of the model and of answers independent of each other. Source: Bentler (1990)."""
+    most = max(apart, excess, 0.0)
+    return 1 - max(excess, 0.0) / most if most > 0 else 1.0
+
+
 def indices(
     chi2: float, df: int, apart: float, apart_df: int, n: int, scaling: float = 1.0, apart_scaling: float = 1.0
 ) -> FitIndices:
     """The indices of a model from its unscaled chi² and `apart`, that of answers independent of each other.
 
-    Sources: Bentler (1990) for CFI; Tucker & Lewis (1973); Steiger & Lind (1980), Browne & Cudeck (1993) for RMSEA, with N.
+    Sources: Tucker & Lewis (1973); Steiger & Lind (1980), Browne & Cudeck (1993) for RMSEA, with N.
     """
     excess, apart_excess = chi2 - scaling * df, apart - apart_scaling * apart_df
-    most = max(apart_excess, excess, 0.0)
-    cfi = 1 - max(excess, 0.0) / most if most > 0 else 1.0
     tli = 1 - (excess / df) / (apart_excess / apart_df) if df and apart_excess else 1.0
     scaled = chi2 / scaling
 
@@ -61,7 +65,7 @@ def indices(
 
     close = stats.ncx2.sf(scaled, df, CLOSE**2 * n * df / scaling) if df else 1.0
     return FitIndices(
-        scaled, df, float(stats.chi2.sf(scaled, df)) if df else 1.0, cfi, tli,
+        scaled, df, float(stats.chi2.sf(scaled, df)) if df else 1.0, comparative(excess, apart_excess), tli,
         rmsea(scaled - df), rmsea(noncentral_at(0.95)), rmsea(noncentral_at(0.05)), float(close),
     )  # fmt: skip
 

@@ -18,11 +18,12 @@ CLASSES = 10
 
 def classes(values: Array) -> NDArray[np.intp]:
     """The class of each value (n,): by tenths, or one for each value where they are few; the last holds what lacks (NaN)."""
-    known = np.sort(values[~np.isnan(values)])
+    lacks = np.isnan(values)
+    known = np.sort(values[~lacks])
     edges = known[np.flatnonzero(np.diff(known)) + 1]
     if len(edges) >= CLASSES:
         edges = np.unique(known[len(known) * np.arange(1, CLASSES) // CLASSES])
-    return np.where(np.isnan(values), len(edges) + 1, np.searchsorted(edges, values, side="right"))
+    return np.where(lacks, len(edges) + 1, np.searchsorted(edges, values, side="right"))
 
 
 def stability_index(now: Counts, before: Counts) -> float:

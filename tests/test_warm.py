@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -158,6 +159,7 @@ sys.exit(desk.open_lab("", Path({str(archive.ROOT)!r}), ["--no-browser", "--allo
     try:
         assert within(60, lambda: "is running at" in out.read_text()), out.read_text()
         server = json.loads(next(tmp_path.glob("jpserver-*.json")).read_text())
+        assert within(60, lambda: _listens(server["port"])), out.read_text()  # it says that it runs before it listens
 
         def asked(path: str, data: bytes | None = None) -> Any:
             header = {"Authorization": f"token {server['token']}"}
@@ -178,6 +180,14 @@ sys.exit(desk.open_lab("", Path({str(archive.ROOT)!r}), ["--no-browser", "--allo
             os.kill(pid, signal.SIGKILL)
         lab.kill()
         lab.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("localhost", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _below(pid: int) -> list[int]:

@@ -207,6 +207,20 @@ def test_stays_are_alike(asked: dict[str, Any], tmp_path: Path, monkeypatch: pyt
         assert [one[k] for k in numbers] == pytest.approx([other[k] for k in numbers], rel=1e-9)
 
 
+@pytest.mark.parametrize("first", [1, 5_000], ids=["a look at one row", "a look at all"])
+def test_columns_whose_gaps_come_late_are_seen(first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large table the first rows say which columns are whole; where a later row lacks one the numbers are the same."""
+    panel = frame()
+    panel.loc[0, "wait_s"] = 60.0
+    asked: dict[str, Any] = {"among": COLUMNS, "of": COLUMNS, "steps": ["crude"], "method": ["pearson"]}
+    here = relate(study_of(tmp_path, panel=panel), **asked).to_frame()
+    monkeypatch.setattr(room, "MOST_ROWS", -1)
+    monkeypatch.setattr("cxresearch.evidence.moments.FIRST_ROWS", first)
+    there = relate(study_of(tmp_path, panel=panel), **asked).to_frame()
+    assert len(here) == 2 * len(COLUMNS)
+    pd.testing.assert_frame_equal(here, there, rtol=1e-9, check_dtype=False)
+
+
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
 def test_nan_in_a_file_of_several_parts_is_missing(kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NaN is a missing value also where the statistics of a Parquet file, which engines believe, do not tell of it."""

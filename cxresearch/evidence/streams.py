@@ -21,7 +21,7 @@ from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
-ROWS = 30_720  # of a piece: what an engine reads at a time, and little memory
+ROWS = 61_440  # of a piece: of fewer, products cost more; more take more memory
 BUCKETS = 2**20  # of hashes, which spread evenly over them
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 

@@ -21,6 +21,7 @@ from cxresearch.evidence.association import alpha, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.held import Asked, complete, levels
 from cxresearch.evidence.inference import Interval
+from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranks import concordances, kendall_interval, rank_covariances
 from cxresearch.evidence.rows import Rows, rows
@@ -133,9 +134,6 @@ def _rank_interval(
 
 def _polychoric(pair: Pair, ask: Asking, group: str, found: Rows) -> list[dict[str, Any]]:
     """The row of the polychoric correlation of two scales of answers; its error by two-step fits without each block."""
-    # few ask for it, and what it needs takes its time to import
-    from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
-
     scales = [np.unique(column, return_inverse=True) for column in found.values.T]
     if not all(1 < len(values) <= MOST_ANSWERS and (values == np.round(values)).all() for values, _ in scales):
         why = f"a polychoric correlation is of two scales of 2 to {MOST_ANSWERS} whole-number answers"

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 # those that keep the chance of any false discovery, and what statsmodels calls them
 ANY_FALSE = {"holm": "holm", "hochberg": "simes-hochberg", "hommel": "hommel", "bonferroni": "bonferroni"}
 METHODS = (*ANY_FALSE, "BH", "BY")  # as R's p.adjust calls them
@@ -32,20 +29,9 @@ def adjusted(p_values: Sequence[float | None], method: str = "BH") -> list[float
 
 def _of_known(p_values: list[float], method: str) -> Iterable[float]:
     if method in ("BH", "BY"):
-        return _step_up(np.array(p_values), method)
+        from scipy.stats import false_discovery_control  # half a second to import, so not before it is asked
+
+        return false_discovery_control(p_values, method="bh" if method == "BH" else "by")
     from statsmodels.stats.multitest import multipletests  # a second to import, for what few ask
 
     return multipletests(p_values, method=ANY_FALSE[method])[1]
-
-
-def _step_up(p_values: NDArray[np.float64], method: str) -> NDArray[np.float64]:
-    """Each p-value times how many there are by its rank, none above the next; BY times 1 + 1/2 + … + 1/m more.
-
-    By hand: every correlation asks for it, and scipy.stats takes half a second to import.
-    """
-    ranks = np.arange(1, len(p_values) + 1)
-    order, dependence = np.argsort(p_values), (1 / ranks).sum() if method == "BY" else 1.0
-    scaled = p_values[order] * len(p_values) * dependence / ranks
-    found = np.empty_like(scaled)
-    found[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return found

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
+import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -22,7 +24,7 @@ from cxresearch.data.study import Study
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 ROWS = 61_440  # of a piece: of fewer, products cost more; more take more memory
-BUCKETS = 2**20  # of hashes, which spread evenly over them
+FIRST_BITS = 20  # of a hash: by them they are found, for they spread evenly over 2**20
 _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 
 
@@ -34,16 +36,16 @@ class Clusters:
     """
 
     of: object
-    hashes: NDArray[np.int64]
+    hashes: NDArray[np.uint64]
     labels: tuple[str, ...]
     block: Index
 
     @cached_property
     def _first(self) -> Index:
         """Where the hashes of each bucket begin: those of the same first bits, of which there are one or two."""
-        return np.append(0, np.cumsum(np.bincount(_bucket(self.hashes), minlength=BUCKETS)))[:-1]
+        return np.append(0, np.cumsum(np.bincount(_bucket(self.hashes), minlength=2**FIRST_BITS)))[:-1]
 
-    def numbered(self, hashes: NDArray[np.int64]) -> Index:
+    def numbered(self, hashes: NDArray[np.uint64]) -> Index:
         """The number of the cluster of each row; rows of one that lie together, as they often do, are looked up once."""
         begins = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
         sought = hashes[begins]
@@ -58,6 +60,7 @@ class Piece:
     """Some rows in order of their cells: columns less their shift, then the constant, (p + 1, n).
 
     `cells` are the numbers of the levels of the keys, (c, k), and rows `ends[i - 1]` to `ends[i]` are of cell i.
+    The next piece is written over the columns of this one.
     """
 
     columns: Array
@@ -91,14 +94,18 @@ class Stream:
         """One pass over the rows in any order: columns less their shift, then the constant, (p + 1, n) at a time."""
         for batch in self._study._engine.stream(self._table.select(**self._numbers), ROWS):
             columns, _ = _complete(batch, len(shift))
-            yield _shifted(columns, shift, None)
+            found = np.ones((len(shift) + 1, len(columns[0])))
+            for column, middle, of in zip(columns, shift, found[:-1], strict=True):
+                np.subtract(column, middle, out=of)
+            yield found
 
     def pieces(self, shift: Array) -> Iterator[Piece]:
         """One pass over the rows in order of their cells."""
         clusters = _clusters(self._study, self._table, self._cluster)
-        rows = self._table.select(**self._numbers, **self._texts, cx_hash=_known(self._cluster).hash())
+        rows = self._table.select(**self._numbers, **self._texts, cx_hash=_hash(self._cluster))
         self.asked, known = 0, [{label: i for i, label in enumerate(levels)} for levels in self.levels[1:]]
         seen = np.zeros(len(clusters.block), dtype=bool)
+        room = np.ones((len(shift) + 1, 0))
         for batch in self._study._engine.stream(rows, ROWS):
             self.asked += batch.num_rows
             columns, (*texts, hashes) = _complete(batch, len(shift))
@@ -109,13 +116,19 @@ class Stream:
             codes = [clusters.block[number]]
             codes += [_coded(text, found) for text, found in zip(texts, known, strict=True)]
             order, cells, ends = _by_cell(codes)
-            yield Piece(_shifted(columns, shift, order), cells, ends)
+            if room.shape[1] < len(order):
+                room = np.ones((len(shift) + 1, len(order)))
+            found = room[:, : len(order)]
+            for column, middle, of in zip(columns, shift, found[:-1], strict=True):
+                np.take(column, order, mode="clip", out=of)  # no place lies outside, and not to look for one is quicker
+                of -= middle
+            yield Piece(found, cells, ends)
         self.levels = [list(clusters.labels), *(list(found) for found in known)]
         self.clusters = int(seen.sum())
 
 
-def _bucket(hashes: NDArray[np.int64]) -> Index:
-    return hashes // (2**64 // BUCKETS) + BUCKETS // 2
+def _bucket(hashes: NDArray[np.uint64]) -> Index:
+    return (hashes >> np.uint64(64 - FIRST_BITS)).astype(np.intp)
 
 
 def _complete(batch: pa.RecordBatch, p: int) -> tuple[list[NDArray], list[pa.Array]]:
@@ -147,27 +160,19 @@ def _by_cell(codes: list[NDArray]) -> tuple[Index, Index, Index]:
     return np.argsort(small, kind="stable"), np.stack(np.unravel_index(there, shape), axis=1), np.cumsum(counts[there])
 
 
-def _shifted(columns: list[Array], shift: Array, order: Index | None) -> Array:
-    """Columns in order, less their shift, and a constant."""
-    found = np.empty((len(columns) + 1, len(columns[0])))
-    found[-1] = 1.0
-    for i, column in enumerate(columns):
-        # no place lies outside, and not to look for one is quicker
-        np.subtract(column if order is None else np.take(column, order, mode="clip"), shift[i], out=found[i])
-    return found
-
-
-def _known(cluster: ir.Value) -> ir.Value:
-    return cluster.fill_null("")
+@ibis.udf.scalar.builtin(name="hash")
+def _hash(text: str) -> dt.uint64:
+    """The engine's own hash of a text, or of none: Ibis' own word for it casts each of them twice more."""
+    raise NotImplementedError  # the engine answers
 
 
 def _clusters(study: Study, table: ir.Table, cluster: ir.Value) -> Clusters:
     """The clusters of a table; those of the table asked for last are kept."""
     if study not in _LISTED or _LISTED[study].of != table.op():
-        own = table.select(cx_of=cluster).distinct().mutate(cx_of=lambda t: _known(t.cx_of))
-        many = study.many_clusters(study.cluster(table.columns))
-        block = own.cx_of.hexdigest("md5")[0:2] if many else own.cx_of
-        listed = own.select(cx_hash=own.cx_of.hash(), cx_block=block).to_pyarrow().combine_chunks()
+        own = table.select(cx_of=cluster).distinct()
+        known = own.cx_of.fill_null("")
+        block = known.hexdigest("md5")[0:2] if study.many_clusters(study.cluster(table.columns)) else known
+        listed = own.select(cx_hash=_hash(own.cx_of), cx_block=block).to_pyarrow().combine_chunks()
         hashes, blocks = listed["cx_hash"].to_numpy(), listed["cx_block"].combine_chunks().dictionary_encode()
         labels, rank = np.unique(np.array(blocks.dictionary.to_pylist(), dtype=str), return_inverse=True)
         order = np.argsort(hashes)

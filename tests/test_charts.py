@@ -259,6 +259,19 @@ def test_dots_names_groups_once_on_the_axis_and_adds_columns_that_tell_rows_apar
     assert len(set(labels(charts.dots(finding(crossed), label="group")))) == 3
 
 
+def test_dots_puts_what_all_units_begin_with_on_the_axis() -> None:
+    """Differences from the month and the year before differ in few words: those alone stand beside the marks."""
+    rows = [
+        made(1, 0, 2, outcome="satisfaction", term=None, measure="difference", unit=f"score against {when}")
+        for when in ("the month before", "a year before")
+    ]
+    ax = charts.dots(finding(rows), label="outcome")
+    assert labels(ax) == ["the month before", "a year before"]
+    assert ax.get_xlabel() == "difference, score against …"
+    several = [*rows, *({**record, "outcome": "ease"} for record in rows)]
+    assert labels(charts.dots(finding(several), label="outcome"))[0] == "satisfaction, the month before"
+
+
 def test_shares_run_from_the_largest_with_the_range_of_the_rank_beside_each() -> None:
     of = {"outcome": "satisfaction", "model": "lmg"}
     rows = [

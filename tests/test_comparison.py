@@ -173,6 +173,7 @@ def test_many_findings_are_one_family(tmp_path: Path) -> None:
         alone[k] for k in ("estimate", "std_error", "p_value")
     ]
     assert len(family.table) == 4
+    assert family.periods == "2026-10 against the month before and a year before"
     p = [r["p_value"] for r in family.rows()]
     assert [r["p_adjusted"] for r in family.rows()] == pytest.approx(multiplicity.adjusted(p), nan_ok=True)
     told = [r["p_adjusted"] is not None and r["p_adjusted"] < 0.05 for r in family.rows()]

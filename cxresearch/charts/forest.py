@@ -27,11 +27,15 @@ def dots(finding: Finding, label: str = "term", measure: str | None = None) -> A
     if not records:
         return frame.placeholder(finding, "Estimates")
     name, labels = words.shared_name(words.row_labels(records, label))
+    what = words.measured(records)
     if len({record["unit"] for record in records if record["unit"]}) > 1:
-        labels = [", ".join(filter(None, (text, r["unit"]))) for text, r in zip(labels, records, strict=True)]
+        start, units = words.shared_start([record["unit"] or "" for record in records])
+        what += f", {start} …" if start else ""
+        alike = start and len(set(labels)) == 1  # then the units alone tell the rows apart
+        labels = [", ".join(filter(None, ("" if alike else text, u))) for text, u in zip(labels, units, strict=True)]
     drawn = [lines.Line(text, record, words.printed(record)) for text, record in zip(labels, records, strict=True)]
     with themed():
-        ax = lines.draw(drawn, words.measured(records) + (f" by {name}" if name else ""))
+        ax = lines.draw(drawn, what + (f" by {name}" if name else ""))
     kind = f"Estimates by {name}" if name else "Estimates"
     return frame.finish(ax, finding, records, words.alternative(kind, finding, records, labels))
 

@@ -59,6 +59,14 @@ def shared_name(labels: Sequence[str]) -> tuple[str, list[str]]:
     return names.pop(), [label.partition(": ")[2] or label for label in labels]
 
 
+def shared_start(texts: Sequence[str]) -> tuple[str, list[str]]:
+    """The words that all texts begin with, and what each says after them: `score against`, [`a month before`, `a year before`]."""
+    split = [text.split() for text in texts]
+    words = list(zip(*split, strict=False))
+    count = next((i for i, same in enumerate(words) if len(set(same)) > 1), 0)
+    return " ".join(split[0][:count]), [" ".join(text[count:]) for text in split]
+
+
 def printed(record: Mapping[str, Any]) -> str:
     """Estimate and interval as they stand beside a mark: `0.31 (0.28 to 0.34)`, or `0.10 to 0.40` without estimate."""
     decimals = MEASURES[record["measure"]].decimals

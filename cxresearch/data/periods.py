@@ -50,6 +50,11 @@ def span(last: str, length: int) -> tuple[str, ...]:
     return tuple(shift(last, back) for back in range(1 - length, 1))
 
 
+def in_words(months: Sequence[str]) -> str:
+    """Months in words: from the first to the last, or the only one."""
+    return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
+
+
 def months(period: str) -> tuple[str, ...]:
     """The months of a period, oldest first: the month itself, or the three of a quarter."""
     quarter = _QUARTER.fullmatch(period)

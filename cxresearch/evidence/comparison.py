@@ -68,7 +68,10 @@ def _told(now: Sequence[Finding], before: Mapping[str, Sequence[Finding]]) -> Fi
     everything = [*now, *all_before]
     alone = len(everything) == 2
     studies = [" and ".join(dict.fromkeys(f.study for f in side)) for side in (now, all_before)]
-    against = " and ".join(dict.fromkeys(finding.periods for finding in all_before))
+    if alone:
+        periods = f"{first.periods} against {all_before[0].periods}"
+    else:  # of numbers over windows of their own
+        periods = f"{first.periods.partition(';')[0]} against {' and '.join(before)}"
     labels: dict[str, str] = {}
     for finding in reversed(everything):
         labels |= finding.labels
@@ -82,7 +85,7 @@ def _told(now: Sequence[Finding], before: Mapping[str, Sequence[Finding]]) -> Fi
         sample=f"{len(made)} numbers stand in both; {only} rows have none to compare with.",
         answer="",
         title="What differs",
-        periods=f"{first.periods} against {against}",
+        periods=periods,
         study=studies[0] if studies[0] == studies[1] else " against ".join(studies),
         labels=labels,
         kept={},

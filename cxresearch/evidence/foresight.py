@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import expit
 
+from cxresearch.data.periods import in_words
 from cxresearch.data.study import Study
 from cxresearch.evidence import forecast, inference, sampling
 from cxresearch.evidence.enrichment import per_1000, true_odds
@@ -121,7 +122,7 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
             for part in (early, late)
         )
         x, own = np.vstack([learned.values, found.values]), np.arange(learned.n + found.n) >= learned.n
-        splits, how = [(~own, own)], f"{_span(late)} from {_span(early)}"
+        splits, how = [(~own, own)], f"{in_words(late)} from {in_words(early)}"
     else:
         found = rows(study, table, columns)
         x, own = found.values, np.ones(found.n, dtype=bool)
@@ -154,10 +155,6 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
             told[name][judge] = slopes[0] + values[judge] @ slopes[1:]
         told[name] = told[name][own]
     return Trial(found, told, {t: x[own, i] for t, i in place.items()}, separated, how)
-
-
-def _span(periods: Sequence[str]) -> str:
-    return periods[0] if len(periods) == 1 else f"{periods[0]} to {periods[-1]}"
 
 
 def _spoken(study: Study, block: str) -> str:

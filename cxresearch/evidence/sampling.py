@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from cxresearch.data.periods import in_words
 from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME, Role
 from cxresearch.evidence.blocks import Blocks
@@ -31,7 +32,7 @@ def finding(
     names = {name for column in ("outcome", "term") for name in table[column].dropna()}
     names |= {group.partition("=")[0] for group in table["group"]}
     given = {
-        "periods": f"{study.periods[0]} to {study.periods[-1]}",
+        "periods": in_words(study.periods),
         "design": "descriptive",
         "title": "Not estimable",
         "study": study.name,

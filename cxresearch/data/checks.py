@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
+from ibis.expr.operations import Field
 
 from cxresearch.data import periods
 from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.matching import MOST_ROWS
 from cxresearch.data.terms import EVENT_KEYS, KEYS, TERMS
 from cxresearch.errors import GateClosed, UsageError
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from cxresearch.data.columns import Source
 
 SLACK = 1e-9  # a share that was computed may pass 1 by the last digit
-AT_ONCE = 6  # columns that are looked at in one go: each takes memory while its file is read
+AT_ONCE = 6  # columns of a large table that are looked at in one go: each takes memory while its file is read
 TOLD = 3  # examples, and columns with examples, in one caveat
 
 
@@ -84,14 +86,16 @@ def listed(values: Iterable[float]) -> str:
     return ", ".join(f"{value:.10g}" for value in values)
 
 
-def all_inside(file: str, raw: ir.Table, columns: MappingType[str, Ranged]) -> set[str]:
+def all_inside(file: str, raw: ir.Table, rows: int, columns: MappingType[str, Ranged]) -> set[str]:
     """Which columns hold only numbers inside their range: they need no other guard than that against NaN.
 
     One look at the least and greatest value of each, which an engine knows of many files without a look at the rows.
     """
     found: set[str] = set()
-    items = list(columns.items())
-    for part in (items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)):
+    # what must be computed is read, and with it all else that is asked for at once
+    stored, computed = ([c for c in columns.items() if isinstance(c[1].own.op(), Field) is it] for it in (True, False))
+    step = AT_ONCE if rows > MOST_ROWS else len(columns) or 1
+    for part in (items[at : at + step] for items in (stored, computed) for at in range(0, len(items), step)):
         ends = {f"{end}{i}": getattr(c.own, end)() for i, (_, c) in enumerate(part) for end in ("min", "max")}
         try:
             got = raw.aggregate(**ends).to_pyarrow().to_pylist()[0]
@@ -149,44 +153,85 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
     for level in mapping.levels:
         if level != "customer" and not any(LEVELS[level] in s.values for s in (panel, survey) if s is not None):
             raise UsageError(f"{mapping.path.name}: levels has {level!r}, but no column is mapped to {LEVELS[level]!r}")
+    # all that a table can say of its ids is asked at once; refusals come in the order of the tables
+    last = periods.months(period)[-1]
+    told = {name: _looked_at(sources[name], key, last) for name, key in EVENT_KEYS.items() if name in sources}
+    if survey is not None:
+        answers = survey.answered(list(KEYS))
+        told["surveys"] = _one(answers, **_repeats(answers), **_ends(answers, last))
     if panel is not None:
-        now = panel.select(list(KEYS))
         # of the report period only: a table with several rows for a customer has them in every month
-        now = now.filter(now.period.isin(list(periods.months(period))))
-        _refuse_repeats(now, panel.file, "row", "give one row for each customer and period")
+        now = panel.select(list(KEYS), only=periods.months(period))
+        ends = {name: [found[end] for end in ("first", "last") if found.get(end)] for name, found in told.items()}
+        met = {name: ((now.period == last) & now.customer_id.isin(ids)).any() for name, ids in ends.items() if ids}
+        told["panel"] = _one(now, **_repeats(now), **met)
+        _refuse_repeats(now, told["panel"], panel.file, "row", "give one row for each customer and period")
     if survey is not None:
         _refuse_other_kinds(survey)
-        answers = survey.answered().select(list(KEYS))
         advice = "keep one of them, or map the others with kind = 'transaction'"
-        _refuse_repeats(answers, survey.file, "answered relationship survey", advice)
+        _refuse_repeats(answers, told["surveys"], survey.file, "answered relationship survey", advice)
     if panel is not None and survey is not None:
         for source in (panel, survey):
             if not source.identified:
                 where = f"{mapping.path.name} [tables.{source.name}]"
                 raise UsageError(f"{where}: map a column to 'customer_id', so that answers meet their panel rows")
-        of_now = answers.filter(answers.period.isin(list(periods.months(period))))
-        _refuse_strangers(of_now, survey.file, now, panel.file)
-    for name in EVENT_KEYS:
+        if not told["panel"].get("surveys"):
+            of_now = answers.filter(answers.period.isin(list(periods.months(period))))
+            _refuse_strangers(of_now, survey.file, now, panel.file)
+    for name, key in EVENT_KEYS.items():
         if name in sources:
-            _event_gate(name, sources)
+            _event_gate(sources, name, key, told)
 
 
-def _event_gate(name: str, sources: MappingType[str, Source]) -> None:
+def _one(table: ir.Table, **asked: ir.Value) -> dict[str, Any]:
+    """What a table says of all its rows."""
+    found: dict[str, Any] = table.aggregate(**asked).to_pyarrow().to_pylist()[0]
+    return found
+
+
+def _repeats(table: ir.Table) -> dict[str, ir.Value]:
+    # the engine's own hash is enough to see that all are different, which is how it should be
+    return {"rows": table.count(), "different": table.customer_id.concat("|", table.period).hash().nunique()}
+
+
+def _ends(table: ir.Table, period: str) -> dict[str, ir.Value]:
+    """The first and the last customer of a month: one of them is met in the panel, as a rule, which spares a join."""
+    now = table.period == period
+    return {"first": table.customer_id.min(where=now), "last": table.customer_id.max(where=now)}
+
+
+def _looked_at(source: Source, key: str, period: str) -> dict[str, Any]:
+    """What a table of events says of its ids and months; it may lack each of them."""
+    own = [column for column in (key, *KEYS) if column in source.values]
+    if not own:
+        return {}
+    table = source.select(own)
+    asked = {"rows": table.count()}
+    if key in table.columns:
+        asked |= {"known": table[key].count(), "different": table[key].nunique()}
+    if "period" in table.columns:
+        asked |= {"months": table.period.collect(distinct=True)}
+    if set(KEYS) <= set(table.columns):
+        asked |= _ends(table, period)
+    return _one(table, **asked)
+
+
+def _event_gate(sources: MappingType[str, Source], name: str, key: str, told: MappingType[str, dict[str, Any]]) -> None:
     """Close where ids of events repeat or lack, or point to nobody and nowhere."""
-    source, key = sources[name], EVENT_KEYS[name]
-    if key in source.values:
+    source, looked = sources[name], told[name]
+    if key in source.values and not looked["rows"] == looked["known"] == looked["different"]:
         counted = source.select([key]).group_by(key).aggregate(times=ibis._.count())
         repeated = counted.filter((counted.times > 1) | counted[key].isnull())
-        found = repeated.order_by(key).limit(1).to_pyarrow().to_pylist()
-        if found:
-            number = int(repeated.count().to_pyarrow().as_py())
-            told = f"{number:,} times, such as {found[0][key]!r}" if found[0][key] is not None else "null"
-            raise GateClosed(f"{source.file}: {key} does not tell rows apart ({told}); give each row an id of its own")
-    if "period" in source.values:
-        months(source)
+        first = repeated.order_by(key).limit(1).to_pyarrow()[key][0].as_py()
+        number = int(repeated.count().to_pyarrow().as_py())
+        what = f"{number:,} times, such as {first!r}" if first is not None else "null"
+        raise GateClosed(f"{source.file}: {key} does not tell rows apart ({what}); give each row an id of its own")
+    _refuse_other_months(source, looked.get("months", ()))
     for to, column in (("panel", "customer_id"), ("touchpoints", "touchpoint_id")):
         other = sources.get(to)
         if other is None or other is source or column not in source.values or column not in other.values:
+            continue
+        if to == "panel" and told["panel"].get(name):
             continue
         here, there = source.select([column]), other.select([column])
         if not here.semi_join(there, column).limit(1).to_pyarrow().num_rows:
@@ -195,10 +240,8 @@ def _event_gate(name: str, sources: MappingType[str, Source]) -> None:
             raise GateClosed(f"{source.file}: no row has a {column} of {other.file}; {ids}")
 
 
-def _refuse_repeats(table: ir.Table, file: str, what: str, advice: str) -> None:
-    # the engine's own hash is enough to see that all are different, which is how it should be
-    looked = table.aggregate(rows=table.count(), different=table.customer_id.concat("|", table.period).hash().nunique())
-    if len(set(looked.to_pyarrow().to_pylist()[0].values())) == 1:
+def _refuse_repeats(table: ir.Table, looked: MappingType[str, int], file: str, what: str, advice: str) -> None:
+    if looked["rows"] == looked["different"]:
         return
     counted = table.group_by(list(KEYS)).aggregate(times=table.count())
     repeated = counted.filter(counted.times > 1)
@@ -235,11 +278,16 @@ def months(source: Source) -> dict[str, int]:
     table = source.select(["period"])
     counted = table.group_by("period").aggregate(n=table.count()).to_pyarrow().to_pylist()
     found = {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
+    _refuse_other_months(source, found)
+    return found
+
+
+def _refuse_other_months(source: Source, found: Iterable[str]) -> None:
+    """Refuse a period that is no month."""
     wrong = sorted(p for p in found if not periods.is_month(p))
     if wrong:
         advice = "of a date it is sql = \"strftime(day, '%Y-%m')\""
         raise UsageError(f"{source.file}: period {wrong[0]!r} is no month; write it as 2026-10 ({advice})")
-    return found
 
 
 def spare_own_tables(mapping: Mapping) -> None:

@@ -30,12 +30,13 @@ class Source:
 
     `composites` names the items behind each score that is a mean of several answers; `outside` are the columns
     with values that their terms do not allow. `own` are texts and times as they lie there,
-    before codes and empty ones are taken for gaps.
+    before codes and empty ones are taken for gaps. `rows` is how many rows the table has.
     """
 
     name: str
     file: str
     table: ir.Table
+    rows: int
     values: MappingType[str, ir.Value]
     composites: MappingType[str, tuple[str, ...]] = field(default_factory=dict)
     stated_period: bool = False
@@ -90,7 +91,7 @@ def text_columns(table: Table) -> set[str]:
     return own_columns(table, TEXT_KINDS) | flags
 
 
-def source_of(table: Table, raw: ir.Table) -> Source:
+def source_of(table: Table, raw: ir.Table, rows: int) -> Source:
     terms = table_terms(table.name)
     columns = table.columns or {name: Column(name, column=name) for name in raw.columns if name in terms}
     values: dict[str, ir.Value] = {}
@@ -113,7 +114,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
         else:
             numbers[name] = column
     ranged = {name: _ranged(raw, column, terms[column.term], table.file) for name, column in numbers.items()}
-    fine = all_inside(table.file, raw, ranged)
+    fine = all_inside(table.file, raw, rows, ranged)
     kept = {name: own.value if name in fine else own.kept for name, own in ranged.items()}
     for name, column in columns.items():
         if name in composites:
@@ -139,6 +140,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
         table.name,
         table.file,
         raw,
+        rows,
         values,
         composites,
         stated_period=table.period is not None,

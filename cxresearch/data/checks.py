@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SLACK = 1e-9  # a share that was computed may pass 1 by the last digit
 AT_ONCE = 6  # columns of a large table that are looked at in one go: each takes memory while its file is read
+POINTERS = {"panel": "customer_id", "touchpoints": "touchpoint_id"}  # the column by which events point to a table
 TOLD = 3  # examples, and columns with examples, in one caveat
 
 
@@ -81,6 +82,18 @@ class Outside:
         return f"{self.count:,} of {self.known:,} values of {where} ({listed(self.examples).replace('-', '−')})"
 
 
+def totals(table: ir.Table, **asked: ir.Value) -> dict[str, Any]:
+    """What a table of a file says of all its rows together."""
+    return rows_of(table.aggregate(**asked))[0]
+
+
+def rows_of(question: ir.Table) -> list[dict[str, Any]]:
+    """The few rows that answer a question about files: as plain values they come in half the time of an Arrow table."""
+    engine = question.get_backend()
+    rows = engine.raw_sql(engine.compile(question)).fetchall()
+    return [dict(zip(question.columns, row, strict=True)) for row in rows]
+
+
 def listed(values: Iterable[float]) -> str:
     """Values as they would stand in a mapping."""
     return ", ".join(f"{value:.10g}" for value in values)
@@ -98,7 +111,7 @@ def all_inside(file: str, raw: ir.Table, rows: int, columns: MappingType[str, Ra
     for part in (items[at : at + step] for items in (stored, computed) for at in range(0, len(items), step)):
         ends = {f"{end}{i}": getattr(c.own, end)() for i, (_, c) in enumerate(part) for end in ("min", "max")}
         try:
-            got = raw.aggregate(**ends).to_pyarrow().to_pylist()[0]
+            got = totals(raw, **ends)
         except Exception as error:
             first = str(error).strip().splitlines()[0]
             raise UsageError(f"{file}: a column of the mapping cannot be computed: {first}") from error
@@ -118,7 +131,7 @@ def outside(file: str, raw: ir.Table, columns: Sequence[Ranged]) -> tuple[Outsid
         return ()
     known = {f"known{i}": c.value.count() for i, c in enumerate(columns)}
     count = {f"count{i}": c.outside.sum() for i, c in enumerate(columns)}
-    got = raw.aggregate(**known, **count).to_pyarrow().to_pylist()[0]
+    got = totals(raw, **known, **count)
     found = [
         Outside(column, got[f"known{i}"], got[f"count{i}"], _most_frequent(raw, column))
         for i, column in enumerate(columns)
@@ -155,16 +168,18 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
             raise UsageError(f"{mapping.path.name}: levels has {level!r}, but no column is mapped to {LEVELS[level]!r}")
     # all that a table can say of its ids is asked at once; refusals come in the order of the tables
     last = periods.months(period)[-1]
-    told = {name: _looked_at(sources[name], key, last) for name, key in EVENT_KEYS.items() if name in sources}
+    told: dict[str, dict[str, Any]] = {}
+    for name, key in EVENT_KEYS.items():
+        if name in sources:
+            told[name] = _looked_at(sources[name], key, last, told)
     if survey is not None:
         answers = survey.answered(list(KEYS))
-        told["surveys"] = _one(answers, **_repeats(answers), **_ends(answers, last))
+        told["surveys"] = totals(answers, **_repeats(answers), **_ends(answers, "customer_id", answers.period == last))
     if panel is not None:
         # of the report period only: a table with several rows for a customer has them in every month
         now = panel.select(list(KEYS), only=periods.months(period))
-        ends = {name: [found[end] for end in ("first", "last") if found.get(end)] for name, found in told.items()}
-        met = {name: ((now.period == last) & now.customer_id.isin(ids)).any() for name, ids in ends.items() if ids}
-        told["panel"] = _one(now, **_repeats(now), **met)
+        met = {name: (now.period == last) & found for name, found in _met(now, "customer_id", told).items()}
+        told["panel"] = totals(now, **_repeats(now), **{name: found.any() for name, found in met.items()})
         _refuse_repeats(now, told["panel"], panel.file, "row", "give one row for each customer and period")
     if survey is not None:
         _refuse_other_kinds(survey)
@@ -183,37 +198,40 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
             _event_gate(sources, name, key, told)
 
 
-def _one(table: ir.Table, **asked: ir.Value) -> dict[str, Any]:
-    """What a table says of all its rows."""
-    found: dict[str, Any] = table.aggregate(**asked).to_pyarrow().to_pylist()[0]
-    return found
-
-
 def _repeats(table: ir.Table) -> dict[str, ir.Value]:
     # the engine's own hash is enough to see that all are different, which is how it should be
     return {"rows": table.count(), "different": table.customer_id.concat("|", table.period).hash().nunique()}
 
 
-def _ends(table: ir.Table, period: str) -> dict[str, ir.Value]:
-    """The first and the last customer of a month: one of them is met in the panel, as a rule, which spares a join."""
-    now = table.period == period
-    return {"first": table.customer_id.min(where=now), "last": table.customer_id.max(where=now)}
+def _ends(table: ir.Table, column: str, where: ir.Value | None = None) -> dict[str, ir.Value]:
+    """The first and the last id of a column: as a rule one of them is met where it points to, which spares a join."""
+    return {f"{column} {end}": getattr(table[column], end)(where=where) for end in ("min", "max")}
 
 
-def _looked_at(source: Source, key: str, period: str) -> dict[str, Any]:
+def _met(table: ir.Table, column: str, told: MappingType[str, dict[str, Any]]) -> dict[str, ir.Value]:
+    """Whether a row has one of the ids at the ends of the same column, for each table that told of them."""
+    ends = {
+        name: [one for end in ("min", "max") if (one := found.get(f"{column} {end}"))] for name, found in told.items()
+    }
+    return {name: table[column].isin(ids) for name, ids in ends.items() if ids}
+
+
+def _looked_at(source: Source, key: str, last: str, told: MappingType[str, dict[str, Any]]) -> dict[str, Any]:
     """What a table of events says of its ids and months; it may lack each of them."""
-    own = [column for column in (key, *KEYS) if column in source.values]
+    own = [column for column in dict.fromkeys((key, *KEYS, *POINTERS.values())) if column in source.values]
     if not own:
         return {}
     table = source.select(own)
     asked = {"rows": table.count()}
-    if key in table.columns:
+    if key in own:
         asked |= {"known": table[key].count(), "different": table[key].nunique()}
-    if "period" in table.columns:
+        asked |= {name: found.any() for name, found in _met(table, key, told).items()}
+    if "period" in own:
         asked |= {"months": table.period.collect(distinct=True)}
-    if set(KEYS) <= set(table.columns):
-        asked |= _ends(table, period)
-    return _one(table, **asked)
+    for column in POINTERS.values():
+        if column in own and column != key:
+            asked |= _ends(table, column, table.period == last if "period" in own else None)
+    return totals(table, **asked)
 
 
 def _event_gate(sources: MappingType[str, Source], name: str, key: str, told: MappingType[str, dict[str, Any]]) -> None:
@@ -227,11 +245,11 @@ def _event_gate(sources: MappingType[str, Source], name: str, key: str, told: Ma
         what = f"{number:,} times, such as {first!r}" if first is not None else "null"
         raise GateClosed(f"{source.file}: {key} does not tell rows apart ({what}); give each row an id of its own")
     _refuse_other_months(source, looked.get("months", ()))
-    for to, column in (("panel", "customer_id"), ("touchpoints", "touchpoint_id")):
+    for to, column in POINTERS.items():
         other = sources.get(to)
         if other is None or other is source or column not in source.values or column not in other.values:
             continue
-        if to == "panel" and told["panel"].get(name):
+        if told[to].get(name):
             continue
         here, there = source.select([column]), other.select([column])
         if not here.semi_join(there, column).limit(1).to_pyarrow().num_rows:
@@ -267,7 +285,7 @@ def _refuse_other_kinds(survey: Source) -> None:
     if "kind" not in survey.values:
         return
     allowed = TERMS["surveys", "kind"].levels
-    found = survey.select(["kind"]).distinct().to_pyarrow()["kind"].to_pylist()
+    found = [one["kind"] for one in rows_of(survey.select(["kind"]).distinct())]
     other = sorted(str(kind) for kind in found if kind not in allowed)
     if other:
         raise UsageError(f"{survey.file}: kind of survey {other[0]!r} is none; it is one of {', '.join(allowed)}")
@@ -276,7 +294,7 @@ def _refuse_other_kinds(survey: Source) -> None:
 def months(source: Source) -> dict[str, int]:
     """How many rows a table has of each month; raises UsageError for a period that is no month."""
     table = source.select(["period"])
-    counted = table.group_by("period").aggregate(n=table.count()).to_pyarrow().to_pylist()
+    counted = rows_of(table.group_by("period").aggregate(n=table.count()))
     found = {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
     _refuse_other_months(source, found)
     return found

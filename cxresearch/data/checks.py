@@ -198,9 +198,14 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
             _event_gate(sources, name, key, told)
 
 
+def mark(first: ir.Value, second: ir.Value) -> ir.Value:
+    """A number for two values, different where one of them is: the engine's own hash, as good as it must be."""
+    return first.hash() ^ second.hash().hash()  # of equal values one hash would undo the other
+
+
 def _repeats(table: ir.Table) -> dict[str, ir.Value]:
-    # the engine's own hash is enough to see that all are different, which is how it should be
-    return {"rows": table.count(), "different": table.customer_id.concat("|", table.period).hash().nunique()}
+    # marks are enough to see that all are different, which is how it should be
+    return {"rows": table.count(), "different": mark(table.customer_id, table.period).nunique()}
 
 
 def _ends(table: ir.Table, column: str, where: ir.Value | None = None) -> dict[str, ir.Value]:
@@ -293,11 +298,15 @@ def _refuse_other_kinds(survey: Source) -> None:
 
 def months(source: Source) -> dict[str, int]:
     """How many rows a table has of each month; raises UsageError for a period that is no month."""
-    table = source.select(["period"])
-    counted = rows_of(table.group_by("period").aggregate(n=table.count()))
-    found = {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
+    found = by_month(source.select(["period"]))
     _refuse_other_months(source, found)
     return found
+
+
+def by_month(table: ir.Table) -> dict[str, int]:
+    """How many rows a table of files has of each period; those of none are left out."""
+    counted = rows_of(table.group_by("period").aggregate(n=table.count()))
+    return {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
 
 
 def _refuse_other_months(source: Source, found: Iterable[str]) -> None:

@@ -112,10 +112,10 @@ def source_of(table: Table, raw: ir.Table, rows: int) -> Source:
             numbers |= {item: replace(column, column=answer, mean_of=()) for item, answer in own}
         elif term.kind in TEXT_KINDS:
             values[name], own = _text(raw, column, table.file), _own(raw, column, table.file)
-            if own.type().is_string() or name == "answered_at":
+            if own.type().is_string() or (term.kind == "time" and name != "period"):
                 plain[name] = own
                 # an empty text is no period and no kind, but it is one that is there
-                if not column.missing and own.type().is_string() != (name == "answered_at"):
+                if not column.missing and (name in ("period", "kind") or not own.type().is_string()):
                     settled.add(name)
         elif column.positive is not None:
             values[name] = _flag(raw, column, table.file)

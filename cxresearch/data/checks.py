@@ -229,7 +229,7 @@ def _looked_at(source: Source, key: str, last: str, told: MappingType[str, dict[
     table = source.select(own)
     asked = {"rows": table.count()}
     if key in own:
-        asked |= {"known": table[key].count(), "different": table[key].nunique()}
+        asked |= {"known": table[key].count(), "different": table[key].hash().nunique()}
         asked |= {name: found.any() for name, found in _met(table, key, told).items()}
     if "period" in own:
         asked |= {"months": table.period.collect(distinct=True)}
@@ -245,10 +245,11 @@ def _event_gate(sources: MappingType[str, Source], name: str, key: str, told: Ma
     if key in source.values and not looked["rows"] == looked["known"] == looked["different"]:
         counted = source.select([key]).group_by(key).aggregate(times=ibis._.count())
         repeated = counted.filter((counted.times > 1) | counted[key].isnull())
-        first = repeated.order_by(key).limit(1).to_pyarrow()[key][0].as_py()
-        number = int(repeated.count().to_pyarrow().as_py())
-        what = f"{number:,} times, such as {first!r}" if first is not None else "null"
-        raise GateClosed(f"{source.file}: {key} does not tell rows apart ({what}); give each row an id of its own")
+        found = repeated.order_by(key).limit(1).to_pyarrow()[key].to_pylist()
+        if found:
+            number = int(repeated.count().to_pyarrow().as_py())
+            what = f"{number:,} times, such as {found[0]!r}" if found[0] is not None else "null"
+            raise GateClosed(f"{source.file}: {key} does not tell rows apart ({what}); give each row an id of its own")
     _refuse_other_months(source, looked.get("months", ()))
     for to, column in POINTERS.items():
         other = sources.get(to)

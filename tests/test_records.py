@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from ibis.backends.duckdb import Backend as DuckDB
 from own_tables import PANEL, open_own
 
 import cxresearch as cx
 from cxresearch.data.simulation import simulate
 from cxresearch.data.simulation.write import TABLES
+from cxresearch.data.terms import table_terms
 from cxresearch.errors import GateClosed, UsageError
 
 KEYS = ["customer_id", "period"]
@@ -195,6 +198,42 @@ def test_tables_of_events_pass_the_same_checks(
     with pytest.raises(error) as raised:
         open_own(tmp_path, PANEL + text, panel=ROWS, contacts=events)
     assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["1,2026-10,1\n3,2026-10,1\n", "3,2026-09,1\n4,2026-10,1\n"],
+    ids=["neither the first nor the last", "of an earlier month"],
+)
+def test_one_event_of_a_known_customer_is_enough(tmp_path: Path, rows: str) -> None:
+    """The gate stays open where any row of events meets the panel: other ids and other months may lie beside it."""
+    events = EVENTS.replace(",1,", ",0,").replace("b,0,", "b,3,").replace(",2,", ",7,")  # of customers 0, 3 and 7
+    panel = f"id,month,drops\n{rows}"
+    assert open_own(tmp_path, PANEL + CONTACTS, panel=panel, contacts=events).period == "2026-10"
+
+
+def test_a_table_of_events_may_lack_all_ids(tmp_path: Path) -> None:
+    """Events without id, customer and month open too: there is nothing that could be wrong with them."""
+    text = PANEL + '[tables.interactions]\nfile = "contacts.csv"\n[tables.interactions.columns]\nchannel = "way"\n'
+    assert open_own(tmp_path, text, panel=ROWS, contacts=EVENTS).has("channel")
+
+
+def test_opening_asks_a_table_few_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many columns a sound table has, opening asks of its rows, ends, months and ids: each once."""
+    asked = []
+    ask = DuckDB.to_pyarrow
+
+    def counted(self: DuckDB, *args: Any, **options: Any) -> Any:
+        asked.append(args)
+        return ask(self, *args, **options)
+
+    monkeypatch.setattr(DuckDB, "to_pyarrow", counted)
+    counts = [term.name for term in table_terms("panel").values() if term.low == 0 and term.high is None]
+    text = PANEL + "".join(f'{name} = "{name}"\n' for name in counts)
+    rows = f"id,month,{','.join(counts)}\n1,2026-10{',1' * len(counts)}\n"
+    open_own(tmp_path, text + CONTACTS, panel=rows, contacts=EVENTS)
+    assert len(counts) > 15
+    assert len(asked) <= 8
 
 
 def test_the_simulated_operator_opens_with_all_its_tables(tmp_path: Path) -> None:

@@ -165,6 +165,41 @@ def test_a_scheme_entered_by_staying(preset: str, light: str, tmp_path: Path):
     assert ("immortal" in {c.code for c in finding.caveats}) is (light == "Look")
 
 
+def test_a_moment_is_the_same_as_text(dirty: Callable[[Callable[[Tables], None]], cx.Study]):
+    """Moments that lie in a file as times and as text give the same rows of keys and arrivals, with what is late or repeated."""
+
+    def spoilt(tables: Tables) -> None:
+        late(tables)
+        sent_twice(tables)
+
+    def as_text(tables: Tables) -> None:
+        spoilt(tables)
+        for name, moment in (("surveys", "answered_at"), ("interactions", "started_at")):
+            text = tables[name][moment].dt.strftime("%Y-%m-%d %H:%M:%S.%f").astype(object)
+            tables[name] = tables[name].assign(**{moment: text.where(tables[name][moment].notna(), None)})
+
+    found = {}
+    for spoil in (as_text, spoilt):
+        study = dirty(spoil)
+        assert study.tables["surveys"].own["answered_at"].type().is_string() == (spoil is as_text)
+        found[spoil] = [cx.inspect_data(study, check).to_frame() for check in ("keys", "arrivals")]
+    for text, times in zip(found[as_text], found[spoilt], strict=True):
+        pd.testing.assert_frame_equal(text, times)
+        assert times["events"].gt(0).any()
+
+
+def test_customers_who_are_called_like_months_are_not_repeated(dirty: Callable[[Callable[[Tables], None]], cx.Study]):
+    """Two rows whose customer is named as their month are two rows, as all others are."""
+
+    def renamed(tables: Tables) -> None:
+        panel = tables["panel"]
+        one = panel["customer_id"] == panel["customer_id"].iloc[0]
+        tables["panel"] = panel.assign(customer_id=panel["customer_id"].mask(one, panel["period"]))
+
+    keys = cx.inspect_data(dirty(renamed), "keys")
+    assert keys.one(outcome="panel", term="period")["events"] == 0
+
+
 def test_ids_that_repeat_never_get_here(dirty: Callable[[Callable[[Tables], None]], cx.Study]):
     """What cannot be told apart is refused when the study is opened, before any check."""
 

@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ibis
 import ibis.expr.types as ir
+from ibis.expr.operations import Field
 
 from cxresearch.data import periods
 from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.matching import MOST_ROWS
 from cxresearch.data.terms import EVENT_KEYS, KEYS, TERMS
 from cxresearch.errors import GateClosed, UsageError
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from cxresearch.data.columns import Source
 
 SLACK = 1e-9  # a share that was computed may pass 1 by the last digit
-AT_ONCE = 6  # columns that are looked at in one go: each takes memory while its file is read
+AT_ONCE = 6  # columns of a large table that are looked at in one go: each takes memory while its file is read
+POINTERS = {"panel": "customer_id", "touchpoints": "touchpoint_id"}  # the column by which events point to a table
 TOLD = 3  # examples, and columns with examples, in one caveat
 
 
@@ -79,22 +82,36 @@ class Outside:
         return f"{self.count:,} of {self.known:,} values of {where} ({listed(self.examples).replace('-', '−')})"
 
 
+def totals(table: ir.Table, **asked: ir.Value) -> dict[str, Any]:
+    """What a table of a file says of all its rows together."""
+    return rows_of(table.aggregate(**asked))[0]
+
+
+def rows_of(question: ir.Table) -> list[dict[str, Any]]:
+    """The few rows that answer a question about files: as plain values they come in half the time of an Arrow table."""
+    engine = question.get_backend()
+    rows = engine.raw_sql(engine.compile(question)).fetchall()
+    return [dict(zip(question.columns, row, strict=True)) for row in rows]
+
+
 def listed(values: Iterable[float]) -> str:
     """Values as they would stand in a mapping."""
     return ", ".join(f"{value:.10g}" for value in values)
 
 
-def all_inside(file: str, raw: ir.Table, columns: MappingType[str, Ranged]) -> set[str]:
+def all_inside(file: str, raw: ir.Table, rows: int, columns: MappingType[str, Ranged]) -> set[str]:
     """Which columns hold only numbers inside their range: they need no other guard than that against NaN.
 
     One look at the least and greatest value of each, which an engine knows of many files without a look at the rows.
     """
     found: set[str] = set()
-    items = list(columns.items())
-    for part in (items[at : at + AT_ONCE] for at in range(0, len(items), AT_ONCE)):
+    # what must be computed is read, and with it all else that is asked for at once
+    stored, computed = ([c for c in columns.items() if isinstance(c[1].own.op(), Field) is it] for it in (True, False))
+    step = AT_ONCE if rows > MOST_ROWS else len(columns) or 1
+    for part in (items[at : at + step] for items in (stored, computed) for at in range(0, len(items), step)):
         ends = {f"{end}{i}": getattr(c.own, end)() for i, (_, c) in enumerate(part) for end in ("min", "max")}
         try:
-            got = raw.aggregate(**ends).to_pyarrow().to_pylist()[0]
+            got = totals(raw, **ends)
         except Exception as error:
             first = str(error).strip().splitlines()[0]
             raise UsageError(f"{file}: a column of the mapping cannot be computed: {first}") from error
@@ -114,7 +131,7 @@ def outside(file: str, raw: ir.Table, columns: Sequence[Ranged]) -> tuple[Outsid
         return ()
     known = {f"known{i}": c.value.count() for i, c in enumerate(columns)}
     count = {f"count{i}": c.outside.sum() for i, c in enumerate(columns)}
-    got = raw.aggregate(**known, **count).to_pyarrow().to_pylist()[0]
+    got = totals(raw, **known, **count)
     found = [
         Outside(column, got[f"known{i}"], got[f"count{i}"], _most_frequent(raw, column))
         for i, column in enumerate(columns)
@@ -149,44 +166,96 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
     for level in mapping.levels:
         if level != "customer" and not any(LEVELS[level] in s.values for s in (panel, survey) if s is not None):
             raise UsageError(f"{mapping.path.name}: levels has {level!r}, but no column is mapped to {LEVELS[level]!r}")
+    # all that a table can say of its ids is asked at once; refusals come in the order of the tables
+    last = periods.months(period)[-1]
+    told: dict[str, dict[str, Any]] = {}
+    for name, key in EVENT_KEYS.items():
+        if name in sources:
+            told[name] = _looked_at(sources[name], key, last, told)
+    if survey is not None:
+        answers = survey.answered(list(KEYS))
+        told["surveys"] = totals(answers, **_repeats(answers), **_ends(answers, "customer_id", answers.period == last))
     if panel is not None:
-        now = panel.select(list(KEYS))
         # of the report period only: a table with several rows for a customer has them in every month
-        now = now.filter(now.period.isin(list(periods.months(period))))
-        _refuse_repeats(now, panel.file, "row", "give one row for each customer and period")
+        now = panel.select(list(KEYS), only=periods.months(period))
+        met = {name: (now.period == last) & found for name, found in _met(now, "customer_id", told).items()}
+        told["panel"] = totals(now, **_repeats(now), **{name: found.any() for name, found in met.items()})
+        _refuse_repeats(now, told["panel"], panel.file, "row", "give one row for each customer and period")
     if survey is not None:
         _refuse_other_kinds(survey)
-        answers = survey.answered().select(list(KEYS))
         advice = "keep one of them, or map the others with kind = 'transaction'"
-        _refuse_repeats(answers, survey.file, "answered relationship survey", advice)
+        _refuse_repeats(answers, told["surveys"], survey.file, "answered relationship survey", advice)
     if panel is not None and survey is not None:
         for source in (panel, survey):
             if not source.identified:
                 where = f"{mapping.path.name} [tables.{source.name}]"
                 raise UsageError(f"{where}: map a column to 'customer_id', so that answers meet their panel rows")
-        of_now = answers.filter(answers.period.isin(list(periods.months(period))))
-        _refuse_strangers(of_now, survey.file, now, panel.file)
-    for name in EVENT_KEYS:
+        if not told["panel"].get("surveys"):
+            of_now = answers.filter(answers.period.isin(list(periods.months(period))))
+            _refuse_strangers(of_now, survey.file, now, panel.file)
+    for name, key in EVENT_KEYS.items():
         if name in sources:
-            _event_gate(name, sources)
+            _event_gate(sources, name, key, told)
 
 
-def _event_gate(name: str, sources: MappingType[str, Source]) -> None:
+def mark(first: ir.Value, second: ir.Value) -> ir.Value:
+    """A number for two values, different where one of them is: the engine's own hash, as good as it must be."""
+    return first.hash() ^ second.hash().hash()  # of equal values one hash would undo the other
+
+
+def _repeats(table: ir.Table) -> dict[str, ir.Value]:
+    # marks are enough to see that all are different, which is how it should be
+    return {"rows": table.count(), "different": mark(table.customer_id, table.period).nunique()}
+
+
+def _ends(table: ir.Table, column: str, where: ir.Value | None = None) -> dict[str, ir.Value]:
+    """The first and the last id of a column: as a rule one of them is met where it points to, which spares a join."""
+    return {f"{column} {end}": getattr(table[column], end)(where=where) for end in ("min", "max")}
+
+
+def _met(table: ir.Table, column: str, told: MappingType[str, dict[str, Any]]) -> dict[str, ir.Value]:
+    """Whether a row has one of the ids at the ends of the same column, for each table that told of them."""
+    ends = {
+        name: [one for end in ("min", "max") if (one := found.get(f"{column} {end}"))] for name, found in told.items()
+    }
+    return {name: table[column].isin(ids) for name, ids in ends.items() if ids}
+
+
+def _looked_at(source: Source, key: str, last: str, told: MappingType[str, dict[str, Any]]) -> dict[str, Any]:
+    """What a table of events says of its ids and months; it may lack each of them."""
+    own = [column for column in dict.fromkeys((key, *KEYS, *POINTERS.values())) if column in source.values]
+    if not own:
+        return {}
+    table = source.select(own)
+    asked = {"rows": table.count()}
+    if key in own:
+        asked |= {"known": table[key].count(), "different": table[key].hash().nunique()}
+        asked |= {name: found.any() for name, found in _met(table, key, told).items()}
+    if "period" in own:
+        asked |= {"months": table.period.collect(distinct=True)}
+    for column in POINTERS.values():
+        if column in own and column != key:
+            asked |= _ends(table, column, table.period == last if "period" in own else None)
+    return totals(table, **asked)
+
+
+def _event_gate(sources: MappingType[str, Source], name: str, key: str, told: MappingType[str, dict[str, Any]]) -> None:
     """Close where ids of events repeat or lack, or point to nobody and nowhere."""
-    source, key = sources[name], EVENT_KEYS[name]
-    if key in source.values:
+    source, looked = sources[name], told[name]
+    if key in source.values and not looked["rows"] == looked["known"] == looked["different"]:
         counted = source.select([key]).group_by(key).aggregate(times=ibis._.count())
         repeated = counted.filter((counted.times > 1) | counted[key].isnull())
-        found = repeated.order_by(key).limit(1).to_pyarrow().to_pylist()
+        found = repeated.order_by(key).limit(1).to_pyarrow()[key].to_pylist()
         if found:
             number = int(repeated.count().to_pyarrow().as_py())
-            told = f"{number:,} times, such as {found[0][key]!r}" if found[0][key] is not None else "null"
-            raise GateClosed(f"{source.file}: {key} does not tell rows apart ({told}); give each row an id of its own")
-    if "period" in source.values:
-        months(source)
-    for to, column in (("panel", "customer_id"), ("touchpoints", "touchpoint_id")):
+            what = f"{number:,} times, such as {found[0]!r}" if found[0] is not None else "null"
+            raise GateClosed(f"{source.file}: {key} does not tell rows apart ({what}); give each row an id of its own")
+    _refuse_other_months(source, looked.get("months", ()))
+    for to, column in POINTERS.items():
         other = sources.get(to)
         if other is None or other is source or column not in source.values or column not in other.values:
+            continue
+        if told[to].get(name):
             continue
         here, there = source.select([column]), other.select([column])
         if not here.semi_join(there, column).limit(1).to_pyarrow().num_rows:
@@ -195,10 +264,8 @@ def _event_gate(name: str, sources: MappingType[str, Source]) -> None:
             raise GateClosed(f"{source.file}: no row has a {column} of {other.file}; {ids}")
 
 
-def _refuse_repeats(table: ir.Table, file: str, what: str, advice: str) -> None:
-    # the engine's own hash is enough to see that all are different, which is how it should be
-    looked = table.aggregate(rows=table.count(), different=table.customer_id.concat("|", table.period).hash().nunique())
-    if len(set(looked.to_pyarrow().to_pylist()[0].values())) == 1:
+def _refuse_repeats(table: ir.Table, looked: MappingType[str, int], file: str, what: str, advice: str) -> None:
+    if looked["rows"] == looked["different"]:
         return
     counted = table.group_by(list(KEYS)).aggregate(times=table.count())
     repeated = counted.filter(counted.times > 1)
@@ -224,7 +291,7 @@ def _refuse_other_kinds(survey: Source) -> None:
     if "kind" not in survey.values:
         return
     allowed = TERMS["surveys", "kind"].levels
-    found = survey.select(["kind"]).distinct().to_pyarrow()["kind"].to_pylist()
+    found = [one["kind"] for one in rows_of(survey.select(["kind"]).distinct())]
     other = sorted(str(kind) for kind in found if kind not in allowed)
     if other:
         raise UsageError(f"{survey.file}: kind of survey {other[0]!r} is none; it is one of {', '.join(allowed)}")
@@ -232,14 +299,23 @@ def _refuse_other_kinds(survey: Source) -> None:
 
 def months(source: Source) -> dict[str, int]:
     """How many rows a table has of each month; raises UsageError for a period that is no month."""
-    table = source.select(["period"])
-    counted = table.group_by("period").aggregate(n=table.count()).to_pyarrow().to_pylist()
-    found = {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
+    found = by_month(source.select(["period"]))
+    _refuse_other_months(source, found)
+    return found
+
+
+def by_month(table: ir.Table) -> dict[str, int]:
+    """How many rows a table of files has of each period; those of none are left out."""
+    counted = rows_of(table.group_by("period").aggregate(n=table.count()))
+    return {one["period"]: int(one["n"]) for one in counted if one["period"] is not None}
+
+
+def _refuse_other_months(source: Source, found: Iterable[str]) -> None:
+    """Refuse a period that is no month."""
     wrong = sorted(p for p in found if not periods.is_month(p))
     if wrong:
         advice = "of a date it is sql = \"strftime(day, '%Y-%m')\""
         raise UsageError(f"{source.file}: period {wrong[0]!r} is no month; write it as 2026-10 ({advice})")
-    return found
 
 
 def spare_own_tables(mapping: Mapping) -> None:

@@ -21,6 +21,7 @@ from cxresearch.errors import UsageError
 
 TEXT_KINDS = ("id", "category", "time")
 UNCODED_KINDS = ("id", "time")  # a customer may well be number 98
+CONDITIONS = ("period", "kind", "answered_at")  # terms by which rows are chosen
 DERIVED = "cx derived "  # keeps derived columns apart from own ones of the same name
 
 
@@ -30,18 +31,21 @@ class Source:
 
     `composites` names the items behind each score that is a mean of several answers; `outside` are the columns
     with values that their terms do not allow. `own` are texts and times as they lie there,
-    before codes and empty ones are taken for gaps.
+    before codes and empty ones are taken for gaps; of those `settled` they say by themselves which rows are
+    chosen. `rows` is how many rows the table has.
     """
 
     name: str
     file: str
     table: ir.Table
+    rows: int
     values: MappingType[str, ir.Value]
     composites: MappingType[str, tuple[str, ...]] = field(default_factory=dict)
     stated_period: bool = False
     identified: bool = True
     outside: tuple[Outside, ...] = ()
     own: MappingType[str, ir.Value] = field(default_factory=dict)
+    settled: frozenset[str] = frozenset()
 
     def select(self, columns: list[str], *, only: Sequence[str] | None = None) -> ir.Table:
         """The table with exactly these terms as columns; with `only` the rows of these periods."""
@@ -66,7 +70,8 @@ class Source:
             table = self.table.select(**named)
             conditions = asked({name: table[name] for name in table.columns})
             return table.filter(*conditions) if conditions else table
-        conditions = [*asked(self.own), *asked(self.values)]
+        open_yet = {n: self.values[n] for n in CONDITIONS if n in self.values and n not in self.settled}
+        conditions = [*asked(self.own), *asked(open_yet)]
         return (self.table.filter(*conditions) if conditions else self.table).select(**named)
 
 
@@ -90,13 +95,14 @@ def text_columns(table: Table) -> set[str]:
     return own_columns(table, TEXT_KINDS) | flags
 
 
-def source_of(table: Table, raw: ir.Table) -> Source:
+def source_of(table: Table, raw: ir.Table, rows: int) -> Source:
     terms = table_terms(table.name)
     columns = table.columns or {name: Column(name, column=name) for name in raw.columns if name in terms}
     values: dict[str, ir.Value] = {}
     composites: dict[str, tuple[str, ...]] = {}
     numbers: dict[str, Column] = {}
     plain: dict[str, ir.Value] = {}
+    settled: set[str] = set()
     for name, given in columns.items():
         term = terms[name]
         column = replace(given, missing=(*given.missing, *(table.missing if term.kind not in UNCODED_KINDS else ())))
@@ -106,14 +112,17 @@ def source_of(table: Table, raw: ir.Table) -> Source:
             numbers |= {item: replace(column, column=answer, mean_of=()) for item, answer in own}
         elif term.kind in TEXT_KINDS:
             values[name], own = _text(raw, column, table.file), _own(raw, column, table.file)
-            if own.type().is_string() or name == "answered_at":
+            if own.type().is_string() or (term.kind == "time" and name != "period"):
                 plain[name] = own
+                # an empty text is no period and no kind, but it is one that is there
+                if not column.missing and (name in ("period", "kind") or not own.type().is_string()):
+                    settled.add(name)
         elif column.positive is not None:
             values[name] = _flag(raw, column, table.file)
         else:
             numbers[name] = column
     ranged = {name: _ranged(raw, column, terms[column.term], table.file) for name, column in numbers.items()}
-    fine = all_inside(table.file, raw, ranged)
+    fine = all_inside(table.file, raw, rows, ranged)
     kept = {name: own.value if name in fine else own.kept for name, own in ranged.items()}
     for name, column in columns.items():
         if name in composites:
@@ -139,12 +148,14 @@ def source_of(table: Table, raw: ir.Table) -> Source:
         table.name,
         table.file,
         raw,
+        rows,
         values,
         composites,
         stated_period=table.period is not None,
         identified=identified,
         outside=outside(table.file, raw, [own for name, own in ranged.items() if name not in fine]),
         own=plain,
+        settled=frozenset(settled),
     )
 
 

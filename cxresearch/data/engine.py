@@ -20,6 +20,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from cxresearch.data.checks import totals
 from cxresearch.data.columns import DERIVED, UNCODED_KINDS, Source, own_columns, source_of, text_columns, without
 from cxresearch.data.mapping import Mapping, Table
 from cxresearch.data.terms import nearest
@@ -44,11 +45,12 @@ class Engine:
         """One table of a study; raises UsageError naming file and column where they do not fit."""
         text = text_columns(table) | ({table.join.on} if table.join is not None else set())
         raw = self._read(mapping.folder / table.file, table, text)
-        if raw.count().to_pyarrow().as_py() == 0:
+        rows = totals(raw, n=raw.count())["n"]
+        if not rows:
             raise NoData(f"{table.file}: holds no rows")
         if table.join is not None:
-            raw = self._joined(mapping, table, raw, text)
-        return source_of(table, self._derived(table, raw))
+            raw = self._joined(mapping, table, raw, text)  # one to one, so of as many rows
+        return source_of(table, self._derived(table, raw), rows)
 
     def keep(self, expression: ir.Table) -> ir.Table:
         """The rows of an expression computed once and kept in memory."""

@@ -70,7 +70,7 @@ def preflight(
     for source in sources.values():
         # a failing expression or cast shows here, before a notebook meets it
         source.select(list(source.values)).limit(1).to_pyarrow()
-    rows = {name: int(source.table.count().to_pyarrow().as_py()) for name, source in sources.items()}
+    rows = {name: source.rows for name, source in sources.items()}
     columns = frozenset(f"{name}.{column}" for name, source in sources.items() for column in source.values)
     last = max(month for months in counts.values() for month in months)
     passed_over = periods.doubt(last, counts, as_of) if period == "latest" and resolved != last else ""

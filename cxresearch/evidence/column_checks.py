@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from scipy import stats
 
 from cxresearch.data.matching import matched
 from cxresearch.data.study import Study
@@ -206,6 +205,8 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
             np.bincount(one.own[term][rows], minlength=one.own[term].max() + 1) for rows in (one.now, ~one.now)
         )
         return stability.stability_index(now, earlier), stability.index_by_chance(now, earlier, n, level)
+    from scipy import stats  # as long to import as all else
+
     known = ~np.isnan(one.values[term])
     here, before = (one.values[term][known & rows] for rows in (one.now, ~one.now))
     moved = abs(float(known[one.now].mean() - known[~one.now].mean()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import fdtri  # scipy.stats takes as long to import as all else
 
 from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME
@@ -241,6 +241,6 @@ def feldt_interval(estimate: float, n: int, k: int, level: float = inference.LEV
 
     Source: Feldt (1965): (1 - alpha) times F quantiles with n - 1 and (n - 1)(k - 1) degrees of freedom.
     """
-    ends = stats.f.ppf([0.5 + level / 2, 0.5 - level / 2], n - 1, (n - 1) * (k - 1))
+    ends = fdtri(n - 1, (n - 1) * (k - 1), [0.5 + level / 2, 0.5 - level / 2])
     low, high = (float(1 - (1 - estimate) * q) for q in ends)
     return Interval(estimate, None, None, low, high, None)

@@ -21,6 +21,7 @@ from cxresearch.evidence.lab import weighting
 from cxresearch.evidence.logistic import fit_logit, leave_one_out
 from cxresearch.evidence.rows import rows
 from cxresearch.evidence.silent import SHIFTS
+from cxresearch.evidence.sums import narrowed
 from cxresearch.evidence.tallies import FULL, Tally, as_score, scaled, tally, within
 from cxresearch.finding import Caveat
 from cxresearch.table import row
@@ -149,7 +150,7 @@ Weighted = tuple[Interval, weighting.Cost, int]
 def _raked(study: Study, of: str, margins: Sequence[str]) -> Weighted | str:
     """Raked to the margins of everybody; where each row is a customer errors know of the raking, else it is made anew without each block."""
     asked = study.answering(margins, only=(study.period,))
-    answers = study.rows([of, *margins], only=(study.period,))
+    answers = narrowed(study, study.rows([of, *margins], only=(study.period,)), [of, *margins])
     if asked is None:
         return "who was invited and silent is not recorded"
     everybody = tally(study, *_celled(asked, asked.answered, margins))

@@ -12,6 +12,7 @@ import numpy as np
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, levels, nonresponse, sampling
 from cxresearch.evidence.lab.sample_size import answers_for_margin
+from cxresearch.evidence.sums import narrowed
 from cxresearch.evidence.tallies import FULL, Tally, as_score, tally
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
@@ -57,7 +58,8 @@ def score(
     if lacking:
         return sampling.nothing(study, "score", question, lacking)
     split = by if by is not None and study.has(by) else None
-    table = study.rows([of, *([split] if split else [])])
+    asked_for = [of, *([split] if split else [])]
+    table = narrowed(study, study.rows(asked_for), ["period", *asked_for])
     answers = table.filter(table[of].notnull())
     answers = study.by_period(answers)
     sums = tally(study, answers, as_score(of, answers[of]), "period", study.trend, net=of == "recommend")

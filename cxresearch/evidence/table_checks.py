@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,20 +32,14 @@ def coverage(study: Study, _: Limits) -> Seen:
         method="Rows of each table, and answered relationship surveys, by month; all segments.",
         lacking=("panel.period",),
     )  # fmt: skip
-    found = {name: dict.fromkeys(study.periods, 0) for name in study.tables if "period" in study.tables[name].values}
-    parts = [
-        study.tables[name].select(["period"], only=study.periods).mutate(name=ibis.literal(name)) for name in found
-    ]
+    tables = {
+        name: source.select(["period"], only=study.periods)
+        for name, source in study.tables.items()
+        if "period" in source.values
+    }
     if study.knows_silent:
-        found["surveys.answered_at"] = dict.fromkeys(study.periods, 0)
-        parts.append(
-            study.tables["surveys"]
-            .answered(["period"], only=study.periods)
-            .select("period", name=ibis.literal("surveys.answered_at"))
-        )
-    months = ibis.union(*parts) if len(parts) > 1 else parts[0]
-    for entry in months.group_by("name", "period").aggregate(n=months.count()).to_pyarrow().to_pylist():
-        found[entry["name"]][entry["period"]] = int(entry["n"])
+        tables["surveys.answered_at"] = study.tables["surveys"].answered(["period"], only=study.periods)
+    found = {name: dict.fromkeys(study.periods, 0) | checks.by_month(table) for name, table in tables.items()}
     told = []
     for name, counts in found.items():
         span = [p for p in study.periods if p >= min((q for q in counts if counts[q]), default=study.periods[-1])]
@@ -72,33 +67,41 @@ def _of_month(n: int, usual: float, rest: Sequence[int], now: bool) -> int:
     return int(n < SHORT * usual or n > LONG * usual)
 
 
-def _events(study: Study) -> ir.Table | None:
-    """Every panel row, answer and event of the window: table, customer, month, and when it happened (its month if no more is known)."""
-    parts = []
+def _events(study: Study) -> dict[str, ir.Table]:
+    """By table every panel row, answer and event of the window: whose, of which month, when if it has a moment, and a mark of both."""
+    parts = {}
     for name, source in study.tables.items():
         when = ARRIVES.get(name, "period")
         when = when if when in source.values else "period"
         if {*KEYS, when} <= set(source.values) and source.identified:
-            table = source.select(list(dict.fromkeys([*KEYS, when])), only=study.periods)
-            # the silent and the unfinished have no moment
-            parts.append(table.filter(table[when].notnull()).select(*KEYS, at=table[when], name=ibis.literal(name)))
-    return ibis.union(*parts) if len(parts) > 1 else parts[0] if parts else None
+            # a time that lies there as one needs not be written out and read again
+            own = source.own[when] if when in source.settled else source.values[when]
+            known = own.type().is_timestamp() and not own.type().timezone
+            values = {**source.values, "at": own if known else source.values[when]}
+            table = replace(source, values=values).select([*KEYS, "at"], only=study.periods)
+            table = table.filter(table["at"].notnull())  # the silent and the unfinished have no moment
+            moment = table["at"] != table.period if when != "period" and not known else ibis.literal(known)
+            at = table["at"] if known else moment.ifelse(table["at"], ibis.null("string")).try_cast("timestamp")
+            # rows of nobody are not told apart
+            same = table.customer_id.notnull().ifelse(checks.mark(table.customer_id, table["at"]), 0)
+            told = {"moment": moment, "at": at.cast("timestamp"), "same": same, "name": ibis.literal(name)}
+            parts[name] = table.select(*KEYS, **told)
+    return parts
 
 
-def _counted(study: Study, events: ir.Table, days: int) -> list[dict[str, Any]]:
+def _counted(study: Study, parts: Mapping[str, ir.Table], days: int) -> list[dict[str, Any]]:
     """Of each table its rows, those that differ, those with a moment and when these lie; asked once for all checks."""
     kept = _COUNTED.setdefault(study, {})
     if days not in kept:
-        moment = events["at"] != events.period  # a month is no moment
-        at = moment.ifelse(events["at"], ibis.null("string")).try_cast("timestamp")
-        start = moment.ifelse(events.period.concat("-01"), ibis.null("string")).try_cast("timestamp")
+        events = ibis.union(*parts.values())
+        begun = events.moment.ifelse(events.period.concat("-01"), ibis.null("string"))  # a month is no moment
+        at, start = events["at"], begun.try_cast("timestamp")
         end = start + ibis.interval(months=1)
-        same = (events.customer_id + "|" + events["at"]).hash()
         counts = events.group_by("name").aggregate(
-            n=events.count(), different=same.nunique(), moments=moment.sum(), late=(at >= end + ibis.interval(days=days)).sum(),
-            early=(at < start).sum(), unreadable=(moment & at.isnull()).sum(), after=(at >= end).sum(),
+            n=events.count(), different=events.same.nunique(), moments=events.moment.sum(), late=(at >= end + ibis.interval(days=days)).sum(),
+            early=(at < start).sum(), unreadable=(events.moment & at.isnull()).sum(), after=(at >= end).sum(),
         )  # fmt: skip
-        kept[days] = counts.order_by("name").to_pyarrow().to_pylist()
+        kept[days] = checks.rows_of(counts.order_by("name"))
     return kept[days]
 
 
@@ -110,15 +113,16 @@ def keys(study: Study, limits: Limits) -> Seen:
         method="Rows of the window, all segments. Repeated: same customer and month in the panel, else same customer and moment.",
         lacking=(f"{next(iter(study.tables))}.customer_id",),
     )  # fmt: skip
-    table = _events(study)
-    if table is None:
+    parts = _events(study)
+    if not parts:
         return seen
-    counted = _counted(study, table, limits.late_days)
+    counted = _counted(study, parts, limits.late_days)
     strangers: dict[str, int] = {}
-    if "panel" in study.tables:
+    others = [part.select(*KEYS, "name") for name, part in parts.items() if name != "panel"]
+    if "panel" in study.tables and others:
         panel = study.tables["panel"].select(list(KEYS), only=study.periods)
-        alone = table.filter(table.name != "panel").anti_join(panel, list(KEYS))
-        found = alone.group_by("name").aggregate(n=alone.count()).to_pyarrow().to_pylist()
+        alone = ibis.union(*others).anti_join(panel, list(KEYS))
+        found = checks.rows_of(alone.group_by("name").aggregate(n=alone.count()))
         strangers = {name: 0 for name in [r["name"] for r in counted] if name != "panel"} | {r["name"]: r["n"] for r in found}  # fmt: skip
     for entry in counted:
         name, n, twice = entry["name"], entry["n"], entry["n"] - entry["different"]
@@ -143,15 +147,15 @@ def arrivals(study: Study, limits: Limits) -> Seen:
         method=f"Answers and events of the window by their own moment, all segments; {days} days are let pass.",
         lacking=("surveys.answered_at", "interactions.started_at"),
     )  # fmt: skip
-    table = _events(study)
-    if table is None:
+    parts = _events(study)
+    if not parts:
         return seen
     kinds = {
         "late": f"lie more than {days} days after the end of their month",
         "early": "lie before their month",
         "unreadable": "cannot be read as a moment",
     }
-    counted = [entry for entry in _counted(study, table, days) if entry["moments"]]
+    counted = [entry for entry in _counted(study, parts, days) if entry["moments"]]
     for entry in counted:
         name, n = entry["name"], entry["moments"]
         for kind, what in kinds.items():
@@ -179,7 +183,6 @@ def codes(study: Study, _: Limits) -> Seen:
             text = f"{name}.{found.ranged.term}: {found.text}"
             seen.rate(light(found.count / found.known, CODED), text, found.count, found.known, outcome=name, term=found.ranged.term, unit="of values outside")  # fmt: skip
         if not source.outside:
-            n = int(source.table.count().to_pyarrow().as_py())
-            seen.rate(0, "", 0, n, outcome=name, unit="of values outside")
+            seen.rate(0, "", 0, source.rows, outcome=name, unit="of values outside")
     seen.fine = f"no value lies outside the scale of its term in {', '.join(study.tables)}"
     return seen

@@ -167,7 +167,7 @@ def tally(
     summed = keyed.group_by(["cell", "block"]).aggregate(
         n=keyed.count(), total=keyed.x.sum(), square=(keyed.x * keyed.x).sum(), clusters=keyed.cluster.nunique()
     )
-    got = summed.order_by(["cell", "block"]).to_pyarrow().to_pydict()
+    got = summed.to_pyarrow().to_pydict()
     wanted = tuple(cells if cells is not None else sorted(set(got["cell"])))
     blocks = tuple(sorted(set(got["block"])))
     arrays = np.zeros((4, len(wanted), len(blocks)))

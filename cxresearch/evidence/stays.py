@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import in_order
+from cxresearch.data.matching import Codes, Index, in_order
 from cxresearch.data.study import Study
-from cxresearch.evidence.held import Codes, Held
+from cxresearch.evidence.held import Held
 
 Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 NEVER = -1  # month of what is not known of a customer
 
 
@@ -64,7 +63,7 @@ def stayed(
     anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
     here = np.flatnonzero(life & clocked[own] & np.isfinite(churned) & (month >= anchor[own]))
     here = here[month[here] + shift[own[here]] >= after]
-    here = here[np.argsort(own[here] * (study.window + 1) + month[here], kind="stable")]
+    here = here[in_order(own[here] * (study.window + 1) + month[here])]
     new = np.r_[True, (np.diff(own[here]) != 0) | (np.diff(month[here]) != 1)][: len(here)]
     begin = np.flatnonzero(new)
     end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[here[begin]]

@@ -26,15 +26,15 @@ WHOSE = "cx whose"  # the column that tells whose row it is
 class Fetched:
     """Rows whose columns are fetched when first asked for: `fetch` gives those named, or at once all that there are.
 
-    `file` is where rows lie that are fetched by and by, `marked` with whose they are. Raises UsageError where these
-    are not the rows of before, in the same order.
+    `file` is where rows lie that are fetched by and by, `marked` with whose they are. Where it was written anew, or
+    its rows come in another order, all columns are fetched again; a UsageError where those of before have changed.
     """
 
     __hash__ = None  # type: ignore[assignment]  # Ibis takes for data what has none
 
     def __init__(self, schema: ibis.Schema, fetch: Callable[[list[str]], pa.Table], file: Path | None = None) -> None:
         self.schema, self.column_names = schema, list(schema.names)
-        self._fetch, self._file = fetch, file
+        self._fetch, self._file, self._before = fetch, file, _state(file)
         self._columns: dict[str, pa.ChunkedArray] = {}
         self._texts: dict[str, Codes] = {}
 
@@ -52,16 +52,21 @@ class Fetched:
     def select(self, names: Sequence[str]) -> pa.Table:
         """Some columns, those that are not there yet fetched together."""
         if lacking := [name for name in dict.fromkeys(names) if name not in self._columns]:
-            if not self._columns:
-                self._as_it_was = _state(self._file)
-            got = self._fetch(lacking)
-            if self._file is not None and self._columns:
-                # an engine gives the rows of one file in one order; were it otherwise, columns would be mixed unseen
-                same = _state(self._file) == self._as_it_was and got[WHOSE].equals(self._columns[WHOSE])
-                if not same:
-                    raise UsageError(f"{self._file.name} changed while its study was open; open the study again")
+            got = self._more(lacking)
             self._columns |= {name: got[name] for name in got.column_names}
         return pa.table({name: self._columns[name] for name in names})
+
+    def _more(self, names: list[str]) -> pa.Table:
+        """More columns, of the same rows in the same order as those that are there."""
+        got = self._fetch(names)
+        if self._file is None or not self._columns:
+            return got
+        # an engine gives the rows of one file in one order; were it otherwise, columns would be mixed unseen
+        if _state(self._file) != self._before or not got[WHOSE].equals(self._columns[WHOSE]):
+            got = self._fetch([name for name in self.column_names if name in names or name in self._columns])
+            if not all(got[name].equals(column) for name, column in self._columns.items()):
+                raise UsageError(f"{self._file.name} changed while its study was open; open the study again")
+        return got
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         return self.select([name])[name]

@@ -159,7 +159,7 @@ def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatc
     study = study_of(tmp_path, panel=panel())
     prepaid = study.frame(["prepaid"])["prepaid"].tolist()
     asked = Source.select
-    for other in (lambda table: table.order_by(ibis.desc("customer_id")), lambda table: table.limit(3)):
+    for other in (lambda table: table.order_by(ibis.desc("tenure_m")), lambda table: table.limit(3)):
         with monkeypatch.context() as patch:
             patch.setattr(Source, "select", lambda *given, other=other, **only: other(asked(*given, **only)))
             with pytest.raises(UsageError, match="changed while its study was open; open"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ WHOSE = "cx whose"  # the column that tells whose row it is
 class Fetched:
     """Rows whose columns are fetched when first asked for: `fetch` gives those named, or at once all that there are.
 
-    `file` is where rows lie that are fetched by and by, `marked` with whose they are. Where it was written anew, or
+    `file` is where rows lie that are fetched by and by, each time with `WHOSE` they are. Where it was written anew, or
     its rows come in another order, all columns are fetched again; a UsageError where those of before have changed.
     """
 
@@ -127,9 +127,9 @@ def matched(own: Fetched, panel: Fetched) -> Fetched:
     return Fetched(ibis.schema({**panel.schema, **own.schema}), rows)
 
 
-def marked(table: ir.Table, names: Sequence[str]) -> ir.Table:
-    """Some columns of a table with its keys, and whose each row is."""
-    return table.select(*names, **{WHOSE: _hash(*(table[key] for key in KEYS))})
+def whose(values: Mapping[str, ir.Value]) -> ir.Value:
+    """Whose each row is, of the values of a table by their name."""
+    return _hash(*(values[key] for key in KEYS))
 
 
 @ibis.udf.scalar.builtin(name="hash")

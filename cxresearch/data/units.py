@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.matching import MOST_ROWS
-from cxresearch.data.memory import Fetched, fetched, marked, matched
+from cxresearch.data.memory import WHOSE, Fetched, fetched, matched, whose
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS
 from cxresearch.errors import UsageError
 
@@ -84,7 +84,10 @@ class Units:
             return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()
         panel, survey = fetched(self.of("panel", wanted)), self._survey()
         assert panel is not None
-        own = self._fetched("surveys", self._said(survey), lambda names: survey.answered(names, only=wanted))
+        told = replace(survey, values={**survey.values, WHOSE: whose(survey.values)})
+        own = self._fetched(
+            "surveys", self._said(survey), lambda names: told.answered(names, only=wanted).select(names)
+        )
         return matched(own, panel).table()
 
     def _fetched(self, name: str, columns: Iterable[str], rows: Callable[[list[str]], ir.Table]) -> Fetched:
@@ -92,7 +95,7 @@ class Units:
         source, every = self.sources[name], list(columns)
         types = ibis.schema({column: source.values[column].type() for column in every})
         if name in self.files and source.identified:
-            return Fetched(types, lambda names: marked(rows([*KEYS, *names]), names).to_pyarrow(), self.files[name])
+            return Fetched(types, lambda names: rows([*names, WHOSE]).to_pyarrow(), self.files[name])
         return Fetched(types, lambda _: rows(every).to_pyarrow())
 
     def _some(self, kind: str, wanted: tuple[str, ...]) -> Fetched:
@@ -120,16 +123,16 @@ class Units:
     def _panel(self, wanted: tuple[str, ...], names: Sequence[str] | None = None) -> ir.Table:
         """The panel rows of some months, with all terms or those that are named."""
         source = self.sources["panel"]
-        every = list(source.values if names is None else dict.fromkeys(names))
-        chosen = [self.chosen[0]] if self.chosen is not None and self.chosen[0] in source.values else []
-        table = source.select(list(dict.fromkeys([*every, "period", *chosen])), only=wanted)
-        if "churned" in table.columns and not source.stated_period:
+        values = {**source.values, WHOSE: whose(source.values)}
+        if "churned" in values and not source.stated_period:
             # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left
-            unknown = table.period == self.last
-            table = table.mutate(churned=ibis.ifelse(unknown, ibis.null("float64"), table.churned))
-        table = self._of_segment(table)
-        return table if names is None else table.select(every)
+            unknown = values["period"] == self.last
+            values["churned"] = ibis.ifelse(unknown, ibis.null("float64"), values["churned"])
+        every = list(source.values if names is None else names)
+        chosen = [] if self.chosen is None or self.chosen[0] not in values else [self.chosen[0]]
+        table = replace(source, values=values).select(list(dict.fromkeys([*every, *chosen])), only=wanted)
+        return self._of_segment(table).select(every) if set(chosen) - set(every) else self._of_segment(table)
 
     def _answers(self, wanted: tuple[str, ...]) -> ir.Table:
         survey = self._survey()

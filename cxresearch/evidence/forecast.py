@@ -109,7 +109,7 @@ def calibration(y: Array, told: Array, blocks: Blocks) -> tuple[Interval, Interv
     spread = fit_logit(y, told[:, None])
     found = []
     for fit, column in ((large, 0), (spread, 1)):
-        without = leave_one_out(fit, y, blocks)[:, column]
+        without = leave_one_out(fit, blocks)[:, column]
         found.append(
             inference.jackknife(float(fit.coefficients[column]), without) if fit.converged else inference.NOTHING
         )

@@ -36,20 +36,18 @@ def varies(x: Array) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class LogitFit:
-    """Coefficients (k,) in own units with the constant first, of the columns `x` (n, k - 1).
+    """Coefficients (k,) in own units with the constant first, of `y` (n,) on the columns `x` (n, k - 1).
 
     `converged` is False where the coefficients still move after 20 Newton steps: separation. `predictor` (n,) is the
-    linear predictor, offset included. `covariance` (k, k) is the inverse of the expected information: the errors of
-    R's glm, which hold where rows are independent. `standard` (n, k) are the standardised columns, and `back` takes
-    their coefficients to own units.
+    linear predictor, offset included. `standard` (n, k) are the standardised columns, and `back` takes their
+    coefficients to own units.
     """
 
+    y: Array
     x: Array
     coefficients: Array
     converged: bool
     predictor: Array
-    covariance: Array
-    log_likelihood: float
     standard: Array
     back: Array
     link: Link = "logit"
@@ -62,9 +60,32 @@ class LogitFit:
         return own
 
     @cached_property
+    def curve(self) -> tuple[Array, Array, Array]:
+        """The share that is fitted to each row (n,), its slope and its bend."""
+        return curve(self.link, self.predictor)
+
+    @property
     def fitted(self) -> Array:
         """The share that is fitted to each row, (n,)."""
-        return curve(self.link, self.predictor)[0]
+        return self.curve[0]
+
+    @cached_property
+    def residual_and_weight(self) -> tuple[Array, Array]:
+        """Each row's score and expected information of its linear predictor, (n,)."""
+        if self.link == "logit":
+            return self.y - self.fitted, self.curve[1]
+        return residual_and_weight(self.link, self.y, self.predictor)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """The inverse of the expected information (k, k): the errors of R's glm, which hold where rows are independent."""
+        information = (self.standard.T * self.residual_and_weight[1]) @ self.standard
+        return self.back @ np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ self.back.T
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """The log-likelihood of what was seen."""
+        return log_likelihood(self.link, self.y, self.predictor)
 
 
 def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float = 0.0) -> LogitFit:
@@ -80,15 +101,11 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
     start = np.zeros(design.shape[1])
     start[0] = np.log(share / (1 - share)) - np.mean(offset)
-    end = _scored(y, design, offset, _near(y, design, offset, start), "logit")
-    if (
-        link == "cloglog" and end.converged
-    ):  # separation is a property of the data: the logit has seen whether there is any
+    beta, converged = _scored(y, design, offset, _near(y, design, offset, start), "logit")
+    if link == "cloglog" and converged:  # separation is a property of the data: the logit has seen whether there is any
         start[0] = np.log(-np.log1p(-share)) - np.mean(offset)
-        end = _scored(y, design, offset, start, link)
-    covariance = back @ np.linalg.pinv(end.information, rcond=1e-12, hermitian=True) @ back.T
-    told = offset + design @ end.beta
-    return LogitFit(x, back @ end.beta, end.converged, told, covariance, end.reached, design, back, link)
+        beta, converged = _scored(y, design, offset, start, link)
+    return LogitFit(y, x, back @ beta, converged, offset + design @ beta, design, back, link)
 
 
 def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array:
@@ -103,27 +120,19 @@ def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array
     every = [max(2 * len(kind) // STARTING, 1) for kind in kinds]
     part = np.sort(np.concatenate([kind[::k] for kind, k in zip(kinds, every, strict=True)]))
     ahead = (offset[part] if isinstance(offset, np.ndarray) else offset) + np.log(every[0] / every[1])
-    found = _scored(y[part], np.asfortranarray(design[part]), ahead, start, "logit")
-    return found.beta if found.converged else start
+    beta, converged = _scored(y[part], np.asfortranarray(design[part]), ahead, start, "logit")
+    return beta if converged else start
 
 
-@dataclass(frozen=True)
-class _End:
-    """Where the steps end: coefficients (k,), whether they came to rest, log-likelihood and information (k, k) there."""
-
-    beta: Array
-    converged: bool
-    reached: float
-    information: Array
-
-
-def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link) -> _End:
-    """Fisher's scoring from a start, a step that loses likelihood halved."""
+def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link) -> tuple[Array, bool]:
+    """Fisher's scoring from a start: where its steps end, a step that loses likelihood halved, and whether they came to rest."""
     ahead = np.broadcast_to(offset, len(y))
     steps, close = (STEPS, RESTS) if link == "logit" else (SCORING_STEPS, RESTED)
     reached, score, information = _summed(y, design, ahead, beta, link)
     for _ in range(steps):
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
+        if np.abs(step).max() < close:
+            return beta + step, True
         found = _summed(y, design, ahead, beta + step, link)
         for _ in range(HALVINGS):
             if found[0] - reached >= -1e-9 * abs(reached):  # a smaller loss is rounding
@@ -131,9 +140,7 @@ def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: L
             step = step / 2
             found = _summed(y, design, ahead, beta + step, link)
         beta, (reached, score, information) = beta + step, found
-        if np.abs(step).max() < close:
-            break
-    return _End(beta, bool(np.abs(step).max() < RESTS), reached, information)
+    return beta, bool(np.abs(step).max() < RESTS)
 
 
 def _summed(y: Array, design: Array, offset: Array, beta: Array, link: Link) -> tuple[float, Array, Array]:
@@ -217,7 +224,7 @@ def standardised(x: Array) -> tuple[Array, Array]:
     return design, back
 
 
-def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
+def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     """The coefficients without each cluster, (G, k): one Newton step from the fit to all rows.
 
     Counts how much a cluster bends the fit, which the plain sandwich does not: with few clusters or few events that one
@@ -225,7 +232,7 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
     z = fit.standard
-    residual, weight = residual_and_weight(fit.link, y, fit.predictor)
+    residual, weight = fit.residual_and_weight
     ends = np.cumsum(np.bincount(clusters))
     if (clusters[1:] < clusters[:-1]).any():  # rows of a cluster together: each is one product of matrices
         order = in_order(clusters)
@@ -267,7 +274,7 @@ def average_difference(
         gradient = summed(counted * (slope1 - slope0))
         gradient[k] = counted @ slope1
     else:
-        _, slope, bend = curve(fit.link, told)
+        _, slope, bend = curve(fit.link, told) if shift else fit.curve
         each = step * fit.coefficients[k] * slope
         gradient = step * fit.coefficients[k] * summed(counted * bend)
         gradient[k] += step * (counted @ slope)

@@ -30,7 +30,7 @@ class Source:
 
     `composites` names the items behind each score that is a mean of several answers; `outside` are the columns
     with values that their terms do not allow. `own` are texts and times as they lie there,
-    before codes and empty ones are taken for gaps.
+    before codes and empty ones are taken for gaps; a condition on those of `exact` holds for the values alike.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Source:
     identified: bool = True
     outside: tuple[Outside, ...] = ()
     own: MappingType[str, ir.Value] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
 
     def select(self, columns: list[str], *, only: Sequence[str] | None = None) -> ir.Table:
         """The table with exactly these terms as columns; with `only` the rows of these periods."""
@@ -66,7 +67,7 @@ class Source:
             table = self.table.select(**named)
             conditions = asked({name: table[name] for name in table.columns})
             return table.filter(*conditions) if conditions else table
-        conditions = [*asked(self.own), *asked(self.values)]
+        conditions = [*asked(self.own), *asked({c: v for c, v in self.values.items() if c not in self.exact})]
         return (self.table.filter(*conditions) if conditions else self.table).select(**named)
 
 
@@ -97,6 +98,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
     composites: dict[str, tuple[str, ...]] = {}
     numbers: dict[str, Column] = {}
     plain: dict[str, ir.Value] = {}
+    exact: set[str] = set()
     for name, given in columns.items():
         term = terms[name]
         column = replace(given, missing=(*given.missing, *(table.missing if term.kind not in UNCODED_KINDS else ())))
@@ -108,6 +110,9 @@ def source_of(table: Table, raw: ir.Table) -> Source:
             values[name], own = _text(raw, column, table.file), _own(raw, column, table.file)
             if own.type().is_string() or name == "answered_at":
                 plain[name] = own
+                # without codes only an empty text differs: it is no period and no kind, but would pass as an answer's time
+                if not column.missing and not (name == "answered_at" and own.type().is_string()):
+                    exact.add(name)
         elif column.positive is not None:
             values[name] = _flag(raw, column, table.file)
         else:
@@ -145,6 +150,7 @@ def source_of(table: Table, raw: ir.Table) -> Source:
         identified=identified,
         outside=outside(table.file, raw, [own for name, own in ranged.items() if name not in fine]),
         own=plain,
+        exact=frozenset(exact),
     )
 
 

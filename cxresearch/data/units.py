@@ -84,7 +84,7 @@ class Units:
             return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()
         panel, survey = fetched(self.of("panel", wanted)), self._survey()
         assert panel is not None
-        told = replace(survey, values={**survey.values, WHOSE: whose(survey.values)})
+        told = replace(survey, values={**survey.values, WHOSE: whose({**survey.values, **survey.own})})
         own = self._fetched(
             "surveys", self._said(survey), lambda names: told.answered(names, only=wanted).select(names)
         )
@@ -123,7 +123,7 @@ class Units:
     def _panel(self, wanted: tuple[str, ...], names: Sequence[str] | None = None) -> ir.Table:
         """The panel rows of some months, with all terms or those that are named."""
         source = self.sources["panel"]
-        values = {**source.values, WHOSE: whose(source.values)}
+        values = {**source.values, WHOSE: whose({**source.values, **source.own})}
         if "churned" in values and not source.stated_period:
             # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left

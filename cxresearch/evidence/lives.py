@@ -25,6 +25,7 @@ from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
 
 Array = NDArray[np.float64]
+CAUSES = ("churn_type", "churn_destination")  # known of leavers only: they split leaving, not customers
 WINDOW, ACTIVATION = "window", "activation"
 EVER = -1.0  # entry of those who were there from the start: before month 0
 DRIFT = 1.0  # tenure may differ from the months that passed by so many: it is counted in whole months
@@ -70,8 +71,8 @@ def followed(
     before what splits the customers was known. From one row a customer: at risk from the start up to the tenure.
     """
     known = list(dict.fromkeys(known))
-    tenure = ["tenure_m"] if origin == ACTIVATION else []
-    if one_row_each(study, [*tenure, *([cause] if cause else []), *known]):
+    more = [*(["tenure_m"] if origin == ACTIVATION else []), *(c for c in CAUSES if cause and study.has(c))]
+    if one_row_each(study, [*more, *known]):
         yield _stated(study, known, landmark, cause)
     elif (held := _held(study, known, origin, landmark, cause)) is not None:
         yield held

@@ -134,6 +134,16 @@ def test_a_segment_holds_for_rows_and_answers(tmp_path: Path):
     assert set(study.answering().to_pyarrow()["customer_id"].to_pylist()) == {"c1"}  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("code", ["", "never"])
+def test_an_empty_or_coded_time_is_no_answer(tmp_path: Path, code: str):
+    """Who has an empty text or a code for the time of the answer was invited and did not answer."""
+    asked = surveys().assign(answered_at=lambda frame: frame["answered_at"].fillna(code))
+    names = {name: f'"{name}"' for name in asked}
+    names["answered_at"] = '{column = "answered_at", missing = ["never"]}' if code else '"answered_at"'
+    study = study_of(tmp_path, surveys=asked, columns=names)
+    assert set(study.frame(["recommend"])["customer_id"]) == {"c1", "c2"}
+
+
 @pytest.mark.parametrize("segment", ["all", "high"])
 def test_columns_asked_for_one_by_one_stand_in_the_same_rows(tmp_path: Path, segment: str):
     """Whatever was asked before: each column of the panel and of the answers lies beside the customer whose it is."""

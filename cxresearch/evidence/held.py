@@ -82,10 +82,10 @@ class Held:
     @cached_property
     def cluster(self) -> Codes:
         """The cluster of each row; a row without one is a cluster by its customer."""
-        customer = pc.cast(self._rows["customer_id"], pa.string())
-        if self._cluster == "customer_id":
-            return self.text("customer_id")
-        return encoded(pc.coalesce(pc.cast(self._rows[self._cluster], pa.string()), customer))
+        if not self._rows[self._cluster].null_count:
+            return self.text(self._cluster)
+        own, customer = (pc.cast(self._rows[name], pa.string()) for name in (self._cluster, "customer_id"))
+        return encoded(pc.coalesce(own, customer))
 
     @cached_property
     def block(self) -> Codes:

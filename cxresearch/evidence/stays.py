@@ -70,7 +70,7 @@ def stayed(
     taken = pa.array(row[who])
     made = {name: source.column(name).take(taken) for name in known if name != "customer_id"}
     made |= {
-        "customer_id": pa.array([names[i] for i in who], pa.string()),
+        "customer_id": pa.array(names, pa.string()).take(pa.array(who)),
         "entry": pa.array(month[here[begin]] + shift[who]),
         "exit": pa.array(month[here[end]] + shift[who] + 1),
         "left": pa.array(np.maximum.reduceat(churned[here], begin) if len(begin) else np.zeros(0)),
@@ -97,10 +97,10 @@ def _anchors(
     month = _months(study, source)
     if landmark is not None:
         rows = rows[month[rows] + shift[own[rows]] <= landmark]
-    rows = rows[in_order(month[rows] if landmark is not None else study.window - month[rows])]
-    found = np.full(len(names), NEVER, dtype=np.intp)
-    found[own[rows]] = rows  # of several rows of a customer the last one stands
-    return found
+    # month and row as one number, so that of several rows of one month the last one stands
+    far = month[rows] if landmark is not None else study.window - month[rows]
+    found = _most(own[rows], far * source.n + rows, len(names))
+    return np.where(found == NEVER, NEVER, found % max(source.n, 1))
 
 
 def _months(study: Study, table: Held) -> Index:
@@ -132,8 +132,5 @@ def _last(codes: Codes, rows: Index, begin: Index) -> pa.Array:
 
 
 def _label(codes: Codes, rows: Index, begin: Index, of: np.ufunc) -> pa.Array:
-    names = sorted(codes[0])
-    place = {name: i for i, name in enumerate(names)}
-    rank = np.array([*(place[name] for name in codes[0]), NEVER], dtype=np.intp)
-    found = of.reduceat(rank[codes[1][rows]], begin) if len(begin) else np.zeros(0, dtype=np.intp)
-    return pa.array([None if i == NEVER else names[i] for i in found], pa.string())
+    found = of.reduceat(codes[1][rows], begin) if len(begin) else np.zeros(0, dtype=np.intp)
+    return pa.array(codes[0], pa.string()).take(pa.array(found, mask=found == NEVER))

@@ -209,7 +209,8 @@ def log_likelihood(link: Link, y: Array, told: Array) -> float:
 def standardised(x: Array) -> tuple[Array, Array]:
     """The design of standardised columns (n, k + 1), constant first, and what takes its coefficients to own units."""
     centre, there, scale = x.mean(0), varies(x), np.ones(x.shape[1])
-    design = np.ones((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
+    design = np.empty((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
+    design[:, 0] = 1.0
     for i, varying in enumerate(there):
         own = design[:, i + 1]
         if varying:
@@ -288,8 +289,7 @@ def average_without(
 
     `moved` (G, k) is how far the coefficients move; the effect follows them to first order.
     """
-    counted = np.ones(len(each)) if weights is None else weights
-    size = np.bincount(clusters, weights=counted)
-    parts = np.bincount(clusters, weights=counted * each)
+    size = np.bincount(clusters, weights=weights)
+    parts = np.bincount(clusters, weights=each if weights is None else weights * each)
     with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left without the only cluster
         return (parts.sum() - parts) / (size.sum() - size) + moved @ gradient

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +22,16 @@ def encoded(values: pa.ChunkedArray | pa.Array) -> Codes:
     place[order.to_numpy()] = np.arange(len(order))
     codes = found.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
     return found.dictionary.take(order).to_pylist(), place[codes]
+
+
+def among(codes: Codes, rows: NDArray[Any]) -> Codes:
+    """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
+    labels, index = codes[0], codes[1][rows]
+    used = np.bincount(index + 1, minlength=len(labels) + 1)[1:] > 0
+    if used.all():
+        return labels, index
+    place = np.append(np.cumsum(used) - 1, -1)  # the last stands for null
+    return [labels[i] for i in np.flatnonzero(used)], place[index]
 
 
 def renamed(codes: Codes, labels: list[str]) -> Codes:

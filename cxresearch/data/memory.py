@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from ibis.expr.operations import InMemoryTable
 from ibis.formats.pyarrow import PyArrowTableProxy
 
-from cxresearch.data.matching import Codes, Index, encoded, in_order, meetings, number_of_key, renamed
+from cxresearch.data.matching import Codes, Index, among, encoded, in_order, meetings, number_of_key, renamed
 from cxresearch.data.terms import KEYS
 from cxresearch.errors import UsageError
 
@@ -49,11 +49,15 @@ class Fetched:
         there = (name for name in self._columns if name != WHOSE)
         return f"Fetched({', '.join(there)} of {len(self.column_names)} columns)"
 
-    def select(self, names: Sequence[str]) -> pa.Table:
-        """Some columns, those that are not there yet fetched together."""
+    def prepare(self, names: Sequence[str]) -> None:
+        """Fetch columns that are not there yet, together."""
         if lacking := [name for name in dict.fromkeys(names) if name not in self._columns]:
             got = self._more(lacking)
             self._columns |= {name: got[name] for name in got.column_names}
+
+    def select(self, names: Sequence[str]) -> pa.Table:
+        """Some columns, those that are not there yet fetched together."""
+        self.prepare(names)
         return pa.table({name: self._columns[name] for name in names})
 
     def _more(self, names: list[str]) -> pa.Table:
@@ -85,7 +89,7 @@ class Fetched:
     @cached_property
     def numbered_keys(self) -> tuple[Index, Index]:
         """One number for customer and month of each row, and the rows in its order."""
-        self.select(KEYS)
+        self.prepare(KEYS)
         numbers = number_of_key(*map(self.text, KEYS))
         return numbers, in_order(numbers)
 
@@ -100,31 +104,60 @@ class Fetched:
         return InMemoryTable(name=ibis.util.gen_name("fetched"), schema=self.schema, data=_Whole(self)).to_expr()
 
 
+class Matched(Fetched):
+    """Each of some rows with the panel row of its customer and month, in order of these; what lacks one is left out.
+
+    The same rows in the same order as of an inner join that is sorted; it costs a tenth, for only numbers are sorted.
+    """
+
+    def __init__(self, own: Fetched, panel: Fetched) -> None:
+        super().__init__(ibis.schema({**panel.schema, **own.schema}), lambda names: self.select(names))
+        self._own, self._panel = own, panel
+
+    @cached_property
+    def _met(self) -> tuple[Index, Index]:
+        """Of each row, its place among the own rows and among those of the panel."""
+        self.prepare(KEYS)
+        keys = [renamed(self._own.text(key), self._panel.text(key)[0]) for key in KEYS]
+        return meetings(number_of_key(*keys), *self._panel.numbered_keys)
+
+    @cached_property
+    def num_rows(self) -> int:
+        """How many rows."""
+        return len(self._met[0])
+
+    def prepare(self, names: Sequence[str]) -> None:
+        """Fetch columns that are not there yet, those of each side together."""
+        for side in (self._own, self._panel):
+            side.prepare([*KEYS, *(name for name in names if self._of(name)[0] is side)])
+
+    def _of(self, name: str) -> tuple[Fetched, int]:
+        """The side that has a column."""
+        return (self._own, 0) if name in self._own.column_names else (self._panel, 1)
+
+    def select(self, names: Sequence[str]) -> pa.Table:
+        """Some columns, those that are not there yet fetched together."""
+        self.prepare(names)
+        for name in names:
+            if name not in self._columns:
+                side, at = self._of(name)
+                self._columns[name] = side[name].take(pa.array(self._met[at]))
+        return pa.table({name: self._columns[name] for name in names})
+
+    def text(self, name: str) -> Codes:
+        """A column as texts: the labels in order, and the number of each row's; -1 where null."""
+        if name not in self._texts:
+            side, at = self._of(name)
+            self._texts[name] = among(side.text(name), self._met[at])
+        return self._texts[name]
+
+
 def fetched(table: ir.Table) -> Fetched | None:
     """The rows of a table that are in memory, whole or in part; None where it is looked at where it lies."""
     data = getattr(table.op(), "data", None)
     if not isinstance(data, PyArrowTableProxy):
         return None
     return data.obj if isinstance(data.obj, Fetched) else Fetched.of(data.obj)
-
-
-def matched(own: Fetched, panel: Fetched) -> Fetched:
-    """Each of these rows with the panel row of its customer and month, in order of these; what lacks one is left out.
-
-    The same rows in the same order as of an inner join that is sorted; it costs a tenth, for only numbers are sorted.
-    """
-    met: list[pa.Array] = []  # which rows of both sides meet
-
-    def rows(names: list[str]) -> pa.Table:
-        said = set(names) & set(own.column_names)
-        for side in (own, panel):  # of each together
-            side.select([*KEYS, *(name for name in names if (name in said) == (side is own))])
-        if not met:
-            keys = [renamed(own.text(key), panel.text(key)[0]) for key in KEYS]
-            met.extend(map(pa.array, meetings(number_of_key(*keys), *panel.numbered_keys)))
-        return pa.table({n: own[n].take(met[0]) if n in said else panel[n].take(met[1]) for n in names})
-
-    return Fetched(ibis.schema({**panel.schema, **own.schema}), rows)
 
 
 def whose(values: Mapping[str, ir.Value]) -> ir.Value:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import stats
 
-from cxresearch.data.memory import Fetched, fetched, matched
+from cxresearch.data.memory import Fetched, Matched, fetched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED, KEYS
 from cxresearch.evidence import pitfalls
@@ -78,7 +78,7 @@ def _looked(study: Study, name: str) -> Looked:
         table, columns = source.answered(told, only=study.periods), (*told, *shared)
         if (there := fetched(panel)) is not None:
             answers = Fetched.of(table.to_pyarrow())
-            rows, of = matched(answers, there), answers.num_rows
+            rows, of = Matched(answers, there), answers.num_rows
         else:
             of, rows = int(table.count().to_pyarrow().as_py()), None
             table = table.inner_join(panel.select(*KEYS, *shared), list(KEYS))

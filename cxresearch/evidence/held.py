@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cxresearch.data import periods
-from cxresearch.data.matching import MOST_ROWS, Codes, Index, encoded, in_order, meetings, number_of_key, renamed
+from cxresearch.data.matching import MOST_ROWS, Codes, Index, among, encoded, in_order, meetings, number_of_key, renamed
 from cxresearch.data.memory import Fetched, fetched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
@@ -115,15 +115,7 @@ class Held:
         """One number for customer and month of each row, and the rows in its order."""
         return self._rows.numbered_keys
 
-    @staticmethod
-    def among(codes: Codes, rows: NDArray[Any]) -> Codes:
-        """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
-        labels, index = codes[0], codes[1][rows]
-        used = np.bincount(index + 1, minlength=len(labels) + 1)[1:] > 0
-        if used.all():
-            return labels, index
-        place = np.append(np.cumsum(used) - 1, -1)  # the last stands for null
-        return [labels[i] for i in np.flatnonzero(used)], place[index]
+    among = staticmethod(among)
 
 
 class _Part(Held):
@@ -180,7 +172,7 @@ def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
     key, ids = table.op(), ["customer_id", "period", study.cluster(table.columns)]
     shared = fetched(table)
     if shared is not None:  # those that are not there yet, at once
-        shared.select([c for c in (*ids, *columns) if c in shared.column_names])
+        shared.prepare([c for c in (*ids, *columns) if c in shared.column_names])
     if key in kept and set(columns) <= set(kept[key].columns):
         return kept[key]
     before = kept[key].columns if key in kept else []

@@ -109,10 +109,11 @@ class Units:
         """Everybody invited to a relationship survey in some months, with `answered` (1 or 0) and columns of the panel."""
         survey = self._survey()
         extra = ["kind"] if "kind" in survey.values else []
-        table = survey.select([*KEYS, "answered_at", *extra], only=wanted)
+        when = (survey.own if "answered_at" in survey.exact else survey.values)["answered_at"]
+        told = replace(survey, values={**survey.values, "answered": when.notnull().cast("float64")})
+        table = told.select([*KEYS, "answered", *extra], only=wanted)
         if extra:
-            table = table.filter(table.kind == "relationship")
-        table = table.select(*KEYS, answered=table.answered_at.notnull().cast("float64"))
+            table = table.filter(table.kind == "relationship").drop("kind")
         if "panel" not in self.sources:
             return table
         panel = self.of("panel", wanted)

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Link = Literal["logit", "cloglog"]
 SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
 SAME = 1e-14  # values that differ relatively by less are one value and a rounding
-STARTING = 20_000  # rows that give the start of many more
+STARTING = 10_000  # rows that give the start of many more
 PORTION = 8_192  # rows that are summed at a time: they stay in the cache
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 HALVINGS = 10
@@ -242,15 +242,15 @@ def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     score = np.array([residual[part] @ z[part] for part in parts])
     information = np.array([(z[part].T * weight[part]) @ z[part] for part in parts])
     rest = information.sum(0) - information
-    step = (np.linalg.pinv(rest, hermitian=True) @ score[:, :, None])[:, :, 0]
-    step[_rank(rest) < _rank(information.sum(0))] = np.nan
+    known, every = np.linalg.eigh(rest), np.linalg.eigvalsh(information.sum(0))
+    there = known.eigenvalues > SINGULAR * known.eigenvalues[:, -1:]
+    along = (score[:, None] @ known.eigenvectors)[
+        :, 0
+    ]  # each score by the directions that are known without its cluster
+    along = np.divide(along, known.eigenvalues, out=np.zeros_like(along), where=there)
+    step = (known.eigenvectors @ along[:, :, None])[:, :, 0]
+    step[there.sum(1) < (every > SINGULAR * every[-1]).sum()] = np.nan
     return fit.coefficients - step @ fit.back.T
-
-
-def _rank(information: Array) -> Array:
-    """How many directions matrices (…, k, k) know of."""
-    known = np.linalg.eigvalsh(information)
-    return (known > SINGULAR * known[..., -1:]).sum(-1)
 
 
 def average_difference(

@@ -111,7 +111,7 @@ class Matched(Fetched):
     """
 
     def __init__(self, own: Fetched, panel: Fetched) -> None:
-        super().__init__(ibis.schema({**panel.schema, **own.schema}), lambda names: self.select(names))
+        super().__init__(ibis.schema({**panel.schema, **own.schema}), self.select)
         self._own, self._panel = own, panel
 
     @cached_property

@@ -244,9 +244,7 @@ def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     rest = information.sum(0) - information
     known, every = np.linalg.eigh(rest), np.linalg.eigvalsh(information.sum(0))
     there = known.eigenvalues > SINGULAR * known.eigenvalues[:, -1:]
-    along = (score[:, None] @ known.eigenvectors)[
-        :, 0
-    ]  # each score by the directions that are known without its cluster
+    along = (score[:, None] @ known.eigenvectors)[:, 0]  # each score by the directions that are known without it
     along = np.divide(along, known.eigenvalues, out=np.zeros_like(along), where=there)
     step = (known.eigenvectors @ along[:, :, None])[:, :, 0]
     step[there.sum(1) < (every > SINGULAR * every[-1]).sum()] = np.nan

@@ -48,8 +48,8 @@ def test_passes_agree_with_rows(
     assert (there.n, there.events, there.cluster_count) == (found.n, int(y.sum()), found.cluster_count)
     np.testing.assert_allclose(there.coefficients, fit.coefficients, rtol=1e-8)
     assert there.effect == pytest.approx(effect, rel=1e-8)
-    without = np.concatenate([leave_one_out(fit, y, part) for part in found.members.of_row])
-    moved = [leave_one_out(fit, y, part) - fit.coefficients for part in found.members.of_row]
+    without = np.concatenate([leave_one_out(fit, part) for part in found.members.of_row])
+    moved = [leave_one_out(fit, part) - fit.coefficients for part in found.members.of_row]
     effects = [average_without(each, gradient, m, p) for m, p in zip(moved, found.members.of_row, strict=True)]
     order = [found.members.blocks.labels.index(label) for label in there.parts.labels]
     # one step from coefficients that may differ by 1e-6 standard deviations, the square of passes.CLOSE: compared in

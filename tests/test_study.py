@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ibis
 import pandas as pd
 import pytest
 from own_tables import open_own
 from small_study import study_of
 
 from cxresearch.data import periods
+from cxresearch.data.columns import Source
+from cxresearch.data.memory import fetched
 from cxresearch.data.opening import open_study, preflight
 from cxresearch.data.simulation.write import FILES
 from cxresearch.data.study import Study
@@ -129,6 +132,87 @@ def test_a_segment_holds_for_rows_and_answers(tmp_path: Path):
     assert set(study.frame(["tenure_m"])["customer_id"]) == {"c1"}
     assert set(study.frame(["recommend"])["customer_id"]) == {"c1"}
     assert set(study.answering().to_pyarrow()["customer_id"].to_pylist()) == {"c1"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("code", ["", "never"])
+def test_an_empty_or_coded_time_is_no_answer(tmp_path: Path, code: str):
+    """Who has an empty text or a code for the time of the answer was invited and did not answer."""
+    asked = surveys().assign(answered_at=lambda frame: frame["answered_at"].fillna(code))
+    names = {name: f'"{name}"' for name in asked}
+    names["answered_at"] = '{column = "answered_at", missing = ["never"]}' if code else '"answered_at"'
+    study = study_of(tmp_path, surveys=asked, columns=names)
+    assert set(study.frame(["recommend"])["customer_id"]) == {"c1", "c2"}
+
+
+@pytest.mark.parametrize("segment", ["all", "high"])
+def test_columns_asked_for_one_by_one_stand_in_the_same_rows(tmp_path: Path, segment: str):
+    """Whatever was asked before: each column of the panel and of the answers lies beside the customer whose it is."""
+    customers = 60_000  # in several pieces of a file, which are read at once
+    people = panel(MONTHS[:3], customers).drop(columns="tenure_m").sample(frac=1, random_state=1)
+    people["revenue"] = people["customer_id"].str[1:].astype(float) + people["period"].str[-2:].astype(float) / 100
+    answers = people[["customer_id", "period"]].sample(40_000, random_state=2).assign(kind="relationship")
+    answers["recommend"] = answers["customer_id"].str[1:].astype(float) % 11
+    study = study_of(tmp_path, panel=people, surveys=answers, segment=segment)
+    for asked in (["revenue"], ["recommend"]):
+        rows = fetched(study.rows(asked))
+        assert rows is not None
+        found = {name: rows[name].to_pandas() for name in (*asked, "revenue", "prepaid", "period", "customer_id")}
+        number = found["customer_id"].str[1:].astype(float)
+        assert (found["revenue"] == number + found["period"].str[-2:].astype(float) / 100).all()
+        assert (found["prepaid"] == number % 2).all()
+        assert "recommend" not in found or (found["recommend"] == number % 11).all()
+        assert rows.num_rows == len(number) > 15_000
+
+
+def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Were rows to come in another order than before, or fewer of them, their columns would not be laid beside the others."""
+    study = study_of(tmp_path, panel=panel())
+    prepaid = study.frame(["prepaid"])["prepaid"].tolist()
+    asked = Source.select
+    for other in (lambda table: table.order_by(ibis.desc("tenure_m")), lambda table: table.limit(3)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Source, "select", lambda *given, other=other, **only: other(asked(*given, **only)))
+            with pytest.raises(UsageError, match="changed while its study was open; open"):
+                study.frame(["tenure_m"])
+    assert study.frame(["prepaid"])["prepaid"].tolist() == prepaid
+    assert study.frame(["tenure_m"])["tenure_m"].notna().all()
+
+
+def test_a_file_written_anew_never_mixes_its_rows(tmp_path: Path):
+    """Columns of a file that was written anew with other values never come beside those that were there before."""
+    study = study_of(tmp_path, panel=panel())
+    prepaid = study.frame(["prepaid"])["prepaid"].tolist()
+    panel().to_parquet(tmp_path / "panel.parquet", index=False)
+    assert study.frame(["prepaid", "value_segment"])["value_segment"].notna().all()  # the same rows
+    panel().assign(prepaid=0).to_parquet(tmp_path / "panel.parquet", index=False)
+    assert study.frame(["prepaid"])["prepaid"].tolist() == prepaid
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"panel\.parquet changed while its study was open; open"):
+            study.frame(["tenure_m"])
+
+
+@pytest.mark.parametrize(
+    ("more", "pieces"),
+    [
+        ("", True),
+        ('join = {file = "more.csv", on = "id"}', False),
+        ('columns.revenue = {sql = "bill / 2"}', False),
+    ],
+)
+def test_rows_in_no_fixed_order_are_fetched_whole(tmp_path: Path, more: str, pieces: bool):
+    """A join or an expression may give its rows in another order each time, so its columns are fetched in one piece."""
+    bills = "id,month,prepaid,bill\n1,2026-10,0,4\n2,2026-10,1,6\n"
+    columns = '{customer_id = "id", period = "month", prepaid = "prepaid"}'
+    text = f'name = "own"\n[tables.panel]\nfile = "panel.csv"\ncolumns = {columns}\n'
+    if more.startswith("columns"):
+        text = text.replace('"prepaid"}', '"prepaid", ' + more.removeprefix("columns.") + "}")
+    elif more:
+        text += more
+    study = open_own(tmp_path, text, panel=bills, more="id,x\n1,5\n2,6\n")
+    rows = fetched(study.rows(["prepaid"]))
+    assert rows is not None
+    rows.select(["prepaid"])
+    assert repr(rows).startswith("Fetched(prepaid of") == pieces
 
 
 def test_roles_are_tuples_of_terms_and_know_what_they_lack(tmp_path: Path):

@@ -1,34 +1,51 @@
-"""Matching: answers and panel rows of a small study brought together in memory; those of a large one the engine joins."""
+"""Matching: rows of small tables brought together in memory by the numbers of their keys; those of large ones the engine joins."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cxresearch.data.terms import KEYS
-
 MOST_ROWS = 600_000  # of the largest table of a study: beyond it nothing is fetched whole
+Index = NDArray[np.intp]
+Codes = tuple[list[str], Index]  # labels in order, and the number of each row's; -1 where null
 
 
-def matched(answers: pa.Table, panel: pa.Table) -> pa.Table:
-    """Each answer with the panel row of its customer and month, in order of these; what lacks the other side is left out.
-
-    The same rows in the same order as of an inner join that is sorted; it costs a tenth, for only numbers are sorted.
-    """
-    own, there = _numbered((answers, panel), panel)
-    left, right = meetings(own, there, in_order(there))
-    made = answers.take(pa.array(left))
-    more = panel.drop_columns([c for c in panel.column_names if c in made.column_names]).take(pa.array(right))
-    return pa.table([*made.columns, *more.columns], names=[*made.column_names, *more.column_names])
+def encoded(values: pa.ChunkedArray | pa.Array) -> Codes:
+    """Texts as labels in order and the number of each row's."""
+    found = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
+    order = pc.sort_indices(found.dictionary)
+    place = np.full(len(order) + 1, -1, dtype=np.intp)  # the last stands for null
+    place[order.to_numpy()] = np.arange(len(order))
+    codes = found.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
+    return found.dictionary.take(order).to_pylist(), place[codes]
 
 
-def meetings(
-    own: NDArray[np.int64], there: NDArray[np.int64], order: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def among(codes: Codes, rows: NDArray[Any]) -> Codes:
+    """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
+    labels, index = codes[0], codes[1][rows]
+    used = np.bincount(index + 1, minlength=len(labels) + 1)[1:] > 0
+    if used.all():
+        return labels, index
+    place = np.append(np.cumsum(used) - 1, -1)  # the last stands for null
+    return [labels[i] for i in np.flatnonzero(used)], place[index]
+
+
+def renamed(codes: Codes, labels: list[str]) -> Codes:
+    """The same codes as places among other labels; -1 where they lack one."""
+    place = pc.index_in(pa.array(codes[0], pa.string()), value_set=pa.array(labels, pa.string())).fill_null(-1)
+    return labels, np.append(place.to_numpy(), -1)[codes[1]]
+
+
+def number_of_key(customer: Codes, month: Codes) -> Index:
+    """One number for customer and month, in the order of both; -1 where one of them is null."""
+    return np.where((customer[1] < 0) | (month[1] < 0), -1, customer[1] * len(month[0]) + month[1])
+
+
+def meetings(own: Index, there: Index, order: Index) -> tuple[Index, Index]:
     """The rows of two tables that have the same number, in its order; a negative one is nobody's. `order` sorts `there`."""
     count = np.bincount(there + 1, minlength=int(own.max(initial=-1)) + 2)  # of each number, that of nobody first
     begin = (np.cumsum(count) - count)[own + 1]
@@ -39,13 +56,7 @@ def meetings(
     return left[sort], right[sort]
 
 
-def ordered(rows: pa.Table) -> pa.Array:
-    """The places of rows by customer and month; what lacks one of them stands last."""
-    (number,) = _numbered((rows,), rows)
-    return pa.array(np.argsort(np.where(number < 0, np.iinfo(np.int64).max, number), kind="stable"))
-
-
-def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+def in_order(codes: Index) -> Index:
     """The places of whole numbers from -1 (n,) in their order, those of one number as they stood."""
     rest = codes + 1
     # a stable sort of small whole numbers is linear: of larger ones their last 16 bits are sorted, then the others
@@ -55,15 +66,3 @@ def in_order(codes: NDArray[np.intp]) -> NDArray[np.intp]:
     if most >= 2**32:
         return np.argsort(rest, kind="stable")
     return order[np.argsort((rest >> 16).astype(np.uint16)[order], kind="stable")]
-
-
-def _numbered(tables: Sequence[pa.Table], known: pa.Table) -> list[NDArray[np.int64]]:
-    """A number for the keys of each row, the same in all tables and in their order; -1 where a key is null or not known."""
-    numbers = [np.zeros(table.num_rows, dtype=np.int64) for table in tables]
-    for key in KEYS:
-        levels = pc.unique(known[key]).drop_null()
-        levels = levels.take(pc.sort_indices(levels))
-        for i, table in enumerate(tables):
-            code = pc.index_in(table[key], value_set=levels, skip_nulls=True).fill_null(-1).to_numpy()
-            numbers[i] = np.where((numbers[i] < 0) | (code < 0), -1, numbers[i] * len(levels) + code)
-    return numbers

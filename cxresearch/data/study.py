@@ -7,6 +7,7 @@ from collections.abc import Mapping as MappingType
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import ibis
 import ibis.expr.types as ir
@@ -16,7 +17,8 @@ from cxresearch.data import checks, periods
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
-from cxresearch.data.matching import MOST_ROWS, ordered
+from cxresearch.data.matching import MOST_ROWS
+from cxresearch.data.memory import fetched
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 ALL = "all"
 MANY_CLUSTERS, FIRST_ROWS = 400, 50_000
+_MANY: WeakKeyDictionary[Engine, dict[str, bool]] = WeakKeyDictionary()  # the same for all studies of an engine
 
 
 class Study:
@@ -74,9 +77,15 @@ class Study:
         self.enriched, self.simulated, self.source = mapping.enriched, mapping.simulated, mapping.source
         self.churn_rate = mapping.churn_rate
         self._engine = engine
+        # the rows of a file come in one order; those of a join, a view or an expression may come in another each time
+        self._files = {
+            name: mapping.folder / table.file
+            for name, table in mapping.tables.items()
+            if table.join is None and table.table is None and not any(c.sql for c in table.columns.values())
+        }
         self._sources = {name: source for name, source in sources.items() if name not in EVENT_KEYS}
         self._events = {name: source for name, source in sources.items() if name in EVENT_KEYS}
-        self._many: dict[str, bool] = {}
+        self._many = _MANY.setdefault(engine, {})
         for role in ROLES:
             setattr(self, role, self._role(role))
         self._units = self._units_of(last or self.months[-1])  # of its months, the last that has rows
@@ -97,7 +106,7 @@ class Study:
 
     def _units_of(self, last: str) -> Units:
         chosen = None if self.segment == ALL or self.segment_term is None else (self.segment_term, self.segment)
-        return Units(self.name, self._engine, self._sources, self._events, self.periods, last, chosen)
+        return Units(self.name, self._engine, self._sources, self._events, self.periods, last, chosen, self._files)
 
     def __repr__(self) -> str:
         return f"Study({self.name!r}, period={self.period!r}, segment={self.segment!r}, window={self.window})"
@@ -212,10 +221,6 @@ class Study:
         """Whether rows come from the engine at less cost than it would sum their products."""
         return self._engine.near
 
-    def fetched(self, table: ir.Table) -> pa.Table | None:
-        """The rows of a table that are in memory already, as those that many questions of a small study share."""
-        return self._units.fetched(table)
-
     def many_clusters(self, column: str) -> bool:
         """Whether there are so many clusters of a column that blocks of them serve as well as each by itself."""
         if column not in self._many:
@@ -267,25 +272,13 @@ class Study:
 
     def answering(self, columns: Sequence[str] = (), *, only: Sequence[str] | None = None) -> ir.Table | None:
         """Everybody who was invited, with `answered` (1 or 0) and panel columns; None where that is not recorded."""
-        survey, panel = self._sources.get("surveys"), self._sources.get("panel")
-        if survey is None or "answered_at" not in survey.values:
+        if not self.knows_silent:
             return None
-        extra = ["kind"] if "kind" in survey.values else []
-        invited = survey.select([*KEYS, "answered_at", *extra])
-        invited = invited.filter(invited.period.isin(list(self._months(only))))
-        if extra:
-            invited = invited.filter(invited.kind == "relationship")
-        invited = invited.select(*KEYS, answered=invited.answered_at.notnull().cast("float64"))
-        if panel is None:
-            return invited
-        return invited.inner_join(self._unit([], self._months(only)).select(*self._keys(), *columns), list(KEYS))
+        return self._units.invited(self._months(only), list(dict.fromkeys([*KEYS, self.cluster(), *columns])))
 
     def _months(self, only: Sequence[str] | None) -> tuple[str, ...]:
         """The months of these periods (default: of the window)."""
         return self.periods if only is None else tuple(month for period in only for month in periods.months(period))
-
-    def _keys(self) -> list[str]:
-        return list(dict.fromkeys([*KEYS, self.cluster()]))
 
     def frame(self, columns: Sequence[str], *, only: Sequence[str] | None = None) -> pd.DataFrame:
         """A plain DataFrame of these terms over the window, with customer and period: yours to do anything with."""
@@ -298,10 +291,10 @@ class Study:
 
     def ordered(self, table: ir.Table, columns: Sequence[str]) -> pa.Table:
         """Some columns of all rows of a table, by customer and period."""
-        rows = self.fetched(table)
+        rows = fetched(table)
         if rows is None:
             return table.select(*columns).order_by(list(KEYS)).to_pyarrow()
-        return rows.select(list(columns)).take(ordered(rows))
+        return rows.select(columns).take(rows.ordered)
 
     def caveats(self) -> tuple[Caveat, ...]:
         """What holds for every number of this study."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
-from ibis.expr.operations import InMemoryTable
-from ibis.formats.pyarrow import PyArrowTableProxy
 
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
-from cxresearch.data.matching import MOST_ROWS, matched
+from cxresearch.data.matching import MOST_ROWS
+from cxresearch.data.memory import WHOSE, Fetched, Matched, fetched, whose
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS
 from cxresearch.errors import UsageError
 
@@ -25,6 +25,7 @@ class Units:
     """Panel rows, answers with their panel rows and single events of one segment, in the months of a window.
 
     `last` is the month on whose rows it is not known yet who left. `chosen` is the segment's term and its level.
+    `files` are those of tables whose rows come in one order, whichever columns are asked for.
     """
 
     name: str
@@ -34,17 +35,13 @@ class Units:
     window: tuple[str, ...]
     last: str
     chosen: tuple[str, str] | None
+    files: Mapping[str, Path]
     _made: dict[tuple[str, tuple[str, ...]], ir.Table] = field(default_factory=dict)
 
     @cached_property
     def most_rows(self) -> int:
         """How many rows the largest table has."""
-        return max(map(_count, self.sources.values()))
-
-    def fetched(self, table: ir.Table) -> pa.Table | None:
-        """The rows of a table that are in memory already, as those that many questions of a small study share."""
-        op = table.op()
-        return op.data.obj if isinstance(op, InMemoryTable) and isinstance(op.data, PyArrowTableProxy) else None
+        return max(source.rows for source in self.sources.values())
 
     def of(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
         """The rows of a kind (panel, answers, or a table of events) in some months; of a small study held in memory."""
@@ -61,55 +58,90 @@ class Units:
         found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
         ordered = found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns])
         # a question has few columns: of them a small join costs less anew than once of all
-        few = kind in self.events and max(self.most_rows, _count(self.events[kind])) <= MOST_ROWS
+        few = kind in self.events and max(self.most_rows, self.events[kind].rows) <= MOST_ROWS
         return self.engine.view(ordered) if few else self.engine.keep(ordered)
 
     def _in_memory(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        """The same of a small study, its rows fetched once; those outside the window are only looked at."""
+        """The same of a small study, each column fetched once; rows outside the window are only looked at."""
         if not set(wanted) <= set(self.window):  # for a lag: few columns are asked for
             found = self._panel(wanted) if kind == "panel" else self._answers(wanted)
             return self.engine.view(found)
         if wanted != self.window:
-            whole = self._rows(kind)
-            rows = whole.filter(pc.is_in(whole["period"], pa.array(wanted)))
-        elif kind == "panel":
-            rows = self._panel(wanted).to_pyarrow()
-        elif "panel" in self.sources:
-            rows = matched(self._own_answers(wanted).to_pyarrow(), self._rows("panel"))
-        else:
-            rows = self._answers(wanted).order_by(list(KEYS)).to_pyarrow()
-        return ibis.memtable(rows)
+            return self._some(kind, wanted).table()
+        if kind == "panel":
+            return self._fetched(kind, self.sources[kind].values, lambda names: self._panel(wanted, names)).table()
+        if "panel" not in self.sources:
+            table = self._answers(wanted).order_by(list(KEYS))
+            return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()
+        panel, survey = fetched(self.of("panel", wanted)), self._survey()
+        assert panel is not None
+        told = replace(survey, values={**survey.values, WHOSE: whose({**survey.values, **survey.own})})
+        own = self._fetched(
+            "surveys", self._said(survey), lambda names: told.answered(names, only=wanted).select(names)
+        )
+        return Matched(own, panel).table()
 
-    def _rows(self, kind: str) -> pa.Table:
-        """The rows of the window that are in memory."""
-        rows = self.fetched(self.of(kind, self.window))
-        assert rows is not None
-        return rows
+    def _fetched(self, name: str, columns: Iterable[str], rows: Callable[[list[str]], ir.Table]) -> Fetched:
+        """Columns of a source; one after the other only where its rows come in one order, else all at once."""
+        source, every = self.sources[name], list(columns)
+        types = ibis.schema({column: source.values[column].type() for column in every})
+        if name in self.files and source.identified:
+            return Fetched(types, lambda names: rows([*names, WHOSE]).to_pyarrow(), self.files[name])
+        return Fetched(types, lambda _: rows(every).to_pyarrow())
 
-    def _panel(self, wanted: tuple[str, ...]) -> ir.Table:
+    def _some(self, kind: str, wanted: tuple[str, ...]) -> Fetched:
+        """The rows of some months of the window."""
+        whole = fetched(self.of(kind, self.window))
+        assert whole is not None
+        there = pc.is_in(whole["period"], pa.array(wanted))
+        return Fetched(whole.schema, lambda names: whole.select(names).filter(there))
+
+    def invited(self, wanted: tuple[str, ...], columns: Sequence[str]) -> ir.Table:
+        """Everybody invited to a relationship survey in some months, with `answered` (1 or 0) and columns of the panel."""
+        survey = self._survey()
+        extra = ["kind"] if "kind" in survey.values else []
+        when = (survey.own if "answered_at" in survey.settled else survey.values)["answered_at"]
+        told = replace(survey, values={**survey.values, "answered": when.notnull().cast("float64")})
+        table = told.select([*KEYS, "answered", *extra], only=wanted)
+        if extra:
+            table = table.filter(table.kind == "relationship").drop("kind")
+        if "panel" not in self.sources:
+            return table
+        panel = self.of("panel", wanted)
+        if (there := fetched(panel)) is None:
+            return table.inner_join(panel.select(*columns), list(KEYS))
+        return Matched(Fetched.of(table.to_pyarrow()), there).table()
+
+    def _panel(self, wanted: tuple[str, ...], names: Sequence[str] | None = None) -> ir.Table:
+        """The panel rows of some months, with all terms or those that are named."""
         source = self.sources["panel"]
-        values = dict(source.values)
+        values = {**source.values, WHOSE: whose({**source.values, **source.own})}
         if "churned" in values and not source.stated_period:
             # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left
             unknown = values["period"] == self.last
             values["churned"] = ibis.ifelse(unknown, ibis.null("float64"), values["churned"])
-        table = replace(source, values=values).select(list(values), only=wanted)
-        return self._of_segment(table)
+        every = list(source.values if names is None else names)
+        chosen = [] if self.chosen is None or self.chosen[0] not in values else [self.chosen[0]]
+        table = replace(source, values=values).select(list(dict.fromkeys([*every, *chosen])), only=wanted)
+        return self._of_segment(table).select(every) if set(chosen) - set(every) else self._of_segment(table)
 
     def _answers(self, wanted: tuple[str, ...]) -> ir.Table:
+        survey = self._survey()
+        own = survey.answered(self._said(survey), only=wanted)
         if "panel" not in self.sources:
-            return self._of_segment(self._own_answers(wanted))
-        return self.engine.keep(self._own_answers(wanted)).inner_join(self._panel(wanted), list(KEYS))
+            return self._of_segment(own)
+        return self.engine.keep(own).inner_join(self._panel(wanted), list(KEYS))
 
-    def _own_answers(self, wanted: tuple[str, ...]) -> ir.Table:
-        """The answers without what the panel says too."""
-        survey, panel = self.sources.get("surveys"), self.sources.get("panel")
-        if survey is None:
+    def _survey(self) -> Source:
+        if "surveys" not in self.sources:
             raise UsageError(f"{self.name}: no table surveys; a term of the survey cannot be asked")
-        return survey.answered(
-            [c for c in survey.values if panel is None or c in KEYS or c not in panel.values], only=wanted
-        )
+        return self.sources["surveys"]
+
+    def _said(self, survey: Source) -> list[str]:
+        """What answers say and the panel does not."""
+        panel = self.sources.get("panel")
+        return [c for c in survey.values if panel is None or c in KEYS or c not in panel.values]
 
     def event_table(self, columns: Sequence[str]) -> str | None:
         """The table of single events that a question about these columns is asked of, if of any."""
@@ -131,7 +163,3 @@ class Units:
         if self.chosen is None or self.chosen[0] not in table.columns:
             return table
         return table.filter(table[self.chosen[0]] == self.chosen[1])
-
-
-def _count(source: Source) -> int:
-    return int(source.table.count().to_pyarrow().as_py())

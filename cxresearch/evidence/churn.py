@@ -158,7 +158,7 @@ def _term_rows(
     )
     left, each_without = found.members, []
     for part in left.of_row:
-        without = leave_one_out(fit, y, part)
+        without = leave_one_out(fit, part)
         moved = average_without(each, gradient, without - fit.coefficients, part, weights)
         each_without.append(np.column_stack([1000 * moved, step * without[:, 1]]))
     effects, slopes = np.concatenate(each_without).T

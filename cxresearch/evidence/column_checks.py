@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import matched
+from cxresearch.data.memory import Fetched, Matched, fetched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED, KEYS
 from cxresearch.evidence import pitfalls
@@ -65,21 +65,22 @@ def _looked(study: Study, name: str) -> Looked:
     own = [t for t in source.values if t in study.terms and BY_NAME[t].kind != "time" and t != "kind"]
     if name == "panel" or "panel" not in study.tables:
         table = study.rows(own)
-        rows = study.fetched(table)
+        rows, columns = fetched(table), table.columns
+        if rows is not None:
+            rows.select([*KEYS, *own])  # at once
         of = rows.num_rows if rows is not None else int(table.count().to_pyarrow().as_py())
     else:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
         shared = [t for t in ("churned", study.lead_quality, *study.controls) if study.has(t) and t not in own]
         shared += [c for c in (study.cluster(),) if c not in (*own, *shared, *KEYS)]
         panel, told = study.rows(shared or ["customer_id"]), [*KEYS, *own]
-        table = source.answered(told, only=study.periods)
-        if (there := study.fetched(panel)) is not None:
-            answers = table.to_pyarrow()
-            rows, of = matched(answers.select(told), there.select([*KEYS, *shared])), answers.num_rows
+        table, columns = source.answered(told, only=study.periods), (*told, *shared)
+        if (there := fetched(panel)) is not None:
+            answers = Fetched.of(table.to_pyarrow())
+            rows, of = Matched(answers, there), answers.num_rows
         else:
             of, rows = int(table.count().to_pyarrow().as_py()), None
             table = table.inner_join(panel.select(*KEYS, *shared), list(KEYS))
-    columns = table.columns if rows is None else rows.column_names
     terms = [c for c in columns if c in BY_NAME and BY_NAME[c].kind not in ("id", "time")]
     terms = [c for c in terms if c in own or c not in source.values]
     cluster = study.cluster(columns)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from cxresearch.data.matching import in_order
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference
@@ -109,35 +110,39 @@ def calibration(y: Array, told: Array, blocks: Blocks) -> tuple[Interval, Interv
     spread = fit_logit(y, told[:, None])
     found = []
     for fit, column in ((large, 0), (spread, 1)):
-        without = leave_one_out(fit, y, blocks)[:, column]
+        without = leave_one_out(fit, blocks)[:, column]
         found.append(
             inference.jackknife(float(fit.coefficients[column]), without) if fit.converged else inference.NOTHING
         )
     return found[0], found[1]
 
 
-def in_top(told: Array, size: int) -> Array:
-    """How much of each row (n,) belongs to the `size` highest forecasts: 1, 0, or a part where forecasts tie."""
-    cut = np.partition(told, len(told) - size)[len(told) - size]
-    above, ties = told > cut, told == cut
-    return np.where(above, 1.0, ties * (size - above.sum()) / ties.sum())
-
-
 def caught(y: Array, told: Array, blocks: Blocks) -> tuple[float, Array]:
-    """The share of all leavers that are in the tenth with the highest forecasts, and that without each block (B,)."""
-    rows, leavers = np.bincount(blocks), np.bincount(blocks, weights=y)
-    deepest = min(
-        len(y), math.ceil(len(y) / 10) + int(rows.max())
-    )  # a lower row is in no tenth, whichever block is out
-    near = told >= np.partition(told, len(y) - deepest)[len(y) - deepest]
-    told, own, of = told[near], y[near], blocks[near]
+    """The share of all leavers that are in the tenth with the highest forecasts, and that without each block (B,).
 
-    def without(left: int | None) -> float:
-        kept = of != left if left is not None else np.ones(len(of), dtype=bool)
-        n, events = (total.sum() - (total[left] if left is not None else 0) for total in (rows, leavers))
-        return float(in_top(told[kept], math.ceil(n / 10)) @ own[kept] / events) if events else math.nan
+    Of rows that tie at the end of the tenth each belongs to it in part.
+    """
+    order = np.argsort(-told, kind="stable")
+    down, own, of = -told[order], y[order], blocks[order]
+    begins, ends = np.searchsorted(down, down), np.searchsorted(down, down, side="right")  # of those that tie
+    won, count = np.concatenate([[0.0], np.cumsum(own)]), int(blocks.max()) + 1
+    of_block = np.split(in_order(of), np.cumsum(np.bincount(of, minlength=count))[:-1])
 
-    return without(None), np.array([without(b) for b in range(len(rows))])
+    def without(out: Blocks) -> float:
+        """The share without the rows at some places, in order."""
+        lost = np.concatenate([[0.0], np.cumsum(own[out])])
+        n, events = len(own) - len(out), won[-1] - lost[-1]
+        if not events:
+            return math.nan
+        size = math.ceil(n / 10)
+        last = size - 1 + np.searchsorted(out - np.arange(len(out)), size - 1, side="right")
+        begin, end = begins[last], ends[last]
+        before, after = np.searchsorted(out, (begin, end))
+        above, ties = begin - before, end - begin - (after - before)
+        tied = won[end] - won[begin] - (lost[after] - lost[before])
+        return float((won[begin] - lost[before] + tied * ((size - above) / ties)) / events)
+
+    return without(np.zeros(0, np.intp)), np.array([without(out) for out in of_block])
 
 
 def caught_interval(y: Array, told: Array, blocks: Blocks, other: Array | None = None) -> Interval:

@@ -212,7 +212,7 @@ def _tenths(study: Study, trial: Trial) -> list[dict[str, Any]]:
     tenth, p = forecast.tenths(trial.told["all"]), expit(trial.told["all"])
     for k in range(1, 11):
         inside = tenth == k
-        y, clusters = trial.y[inside], np.unique(trial.found.clusters[inside], return_inverse=True)[1]
+        y, clusters = trial.y[inside], trial.found.clusters[inside]
         base: dict[str, Any] = {"outcome": "churned", "group": f"tenth={k}", "measure": "per_1000", "n": len(y)}
         error, groups = inference.clustered_error(y - y.mean(), clusters)
         independent = trial.found.independent

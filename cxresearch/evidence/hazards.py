@@ -47,7 +47,7 @@ def hazard_ratios(
     pitfalls.refuse_known_later(study, (*terms, *held))
     for word in [t for t in (*terms, *held) if study.term(t).kind not in ("number", "flag")]:
         raise UsageError(f"{word} has levels and no unit for a hazard ratio; split by it: survive(study, by={word!r})")
-    if origin != "activation" and one_row_each(study):
+    if origin != "activation" and one_row_each(study, [*terms, *held, *([by] if by else [])]):
         return sampling.nothing(study, "survive", question, ["monthly rows of panel.churned"])
     with followed(study, [*terms, *held, *([by] if by else [])], origin, landmark) as found:
         table = coded(found.table, "stratum", [by] if by else [], study, MOST_STRATA, 1)[1]

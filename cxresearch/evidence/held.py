@@ -14,13 +14,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cxresearch.data import periods
-from cxresearch.data.matching import MOST_ROWS, in_order, meetings
+from cxresearch.data.matching import MOST_ROWS, Codes, Index, among, encoded, in_order, meetings, number_of_key, renamed
+from cxresearch.data.memory import Fetched, fetched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 
 Array = NDArray[np.float64]
-Index = NDArray[np.intp]
-Codes = tuple[list[str], Index]
 Asked: TypeAlias = Any  # the rows of a question: a table where it lies, or Held
 MOST_TABLES = 16  # selections of rows that are held at a time, apart from those that all questions share
 _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
@@ -29,7 +28,7 @@ _KEPT: WeakKeyDictionary[Study, dict[Any, Held]] = WeakKeyDictionary()
 class Held:
     """The rows of a table in memory: columns as numbers (null is NaN) or as labels with the number of each row's."""
 
-    def __init__(self, study: Study, rows: pa.Table, *, shared: bool = False) -> None:
+    def __init__(self, study: Study, rows: Fetched, *, shared: bool = False) -> None:
         self.shared = shared  # many questions are asked of these rows
         self._rows, self.n, self.two_way = rows, rows.num_rows, study.two_way and "period" in rows.column_names
         self.columns = tuple(rows.column_names)
@@ -78,15 +77,15 @@ class Held:
         return self._texts[name]
 
     def _text(self, name: str) -> Codes:
-        return _encoded(pc.cast(self._rows[name], pa.string()))
+        return self._rows.text(name)
 
     @cached_property
     def cluster(self) -> Codes:
         """The cluster of each row; a row without one is a cluster by its customer."""
-        customer = pc.cast(self._rows["customer_id"], pa.string())
-        if self._cluster == "customer_id":
-            return self.text("customer_id")
-        return _encoded(pc.coalesce(pc.cast(self._rows[self._cluster], pa.string()), customer))
+        if not self._rows[self._cluster].null_count:
+            return self.text(self._cluster)
+        own, customer = (pc.cast(self._rows[name], pa.string()) for name in (self._cluster, "customer_id"))
+        return encoded(pc.coalesce(own, customer))
 
     @cached_property
     def block(self) -> Codes:
@@ -111,21 +110,12 @@ class Held:
             block = block * len(self.period[0]) + self.period[1]
         return in_order(block)
 
-    @cached_property
+    @property
     def numbered_keys(self) -> tuple[Index, Index]:
         """One number for customer and month of each row, and the rows in its order."""
-        numbers = _number_of_key(*(self.text(key) for key in KEYS))
-        return numbers, in_order(numbers)
+        return self._rows.numbered_keys
 
-    @staticmethod
-    def among(codes: Codes, rows: NDArray[Any]) -> Codes:
-        """The labels that stand in some rows (a mask, or their numbers), in order, and the number of each row's."""
-        labels, index = codes[0], codes[1][rows]
-        used = np.bincount(index + 1, minlength=len(labels) + 1)[1:] > 0
-        if used.all():
-            return labels, index
-        place = np.append(np.cumsum(used) - 1, -1)  # the last stands for null
-        return [labels[i] for i in np.flatnonzero(used)], place[index]
+    among = staticmethod(among)
 
 
 class _Part(Held):
@@ -156,6 +146,12 @@ class _Part(Held):
         return self.known([name]) if name in self._numbers else self._whole.there(name)[self._at]
 
     @cached_property
+    def numbered_keys(self) -> tuple[Index, Index]:
+        """One number for customer and month of each row, and the rows in its order."""
+        numbers = number_of_key(*map(self.text, KEYS))
+        return numbers, in_order(numbers)
+
+    @cached_property
     def cluster(self) -> Codes:
         """The cluster of each row."""
         return self.among(self._whole.cluster, self._at)
@@ -173,12 +169,13 @@ def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
     if study.most_rows > MOST_ROWS:
         return None
     kept = _KEPT.setdefault(study, {})
-    key = table.op()
+    key, ids = table.op(), ["customer_id", "period", study.cluster(table.columns)]
+    shared = fetched(table)
+    if shared is not None:  # those that are not there yet, at once
+        shared.prepare([c for c in (*ids, *columns) if c in shared.column_names])
     if key in kept and set(columns) <= set(kept[key].columns):
         return kept[key]
-    ids = ["customer_id", "period", study.cluster(table.columns)]
     before = kept[key].columns if key in kept else []
-    shared = study.fetched(table)
     own = [op for op, held in kept.items() if not held.shared]
     for op in own[: max(len(own) + 1 - MOST_TABLES, 0)]:
         del kept[op]
@@ -186,7 +183,7 @@ def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:
         kept[key] = Held(study, shared, shared=True)
     else:
         wanted = dict.fromkeys(c for c in (*before, *ids, *columns) if c in table.columns)
-        kept[key] = Held(study, table.select(*wanted).to_pyarrow())
+        kept[key] = Held(study, Fetched.of(table.select(*wanted).to_pyarrow()))
     return kept[key]
 
 
@@ -210,27 +207,5 @@ def complete(table: Asked, columns: Sequence[str]) -> Asked:
 def met(table: Held, other: Held, months: int = 0) -> tuple[Index, Index]:
     """The rows of two tables that are of one customer, those of the other so many months before: of each their numbers."""
     clients, then = other.text("customer_id")[0], [periods.shift(month, months) for month in other.period[0]]
-    own = _number_of_key(
-        *(_renamed(table.text(key), labels) for key, labels in zip(KEYS, (clients, then), strict=True))
-    )
+    own = number_of_key(*(renamed(table.text(key), labels) for key, labels in zip(KEYS, (clients, then), strict=True)))
     return meetings(own, *other.numbered_keys)
-
-
-def _renamed(codes: Codes, labels: list[str]) -> Codes:
-    """The same codes as places among other labels; -1 where they lack one."""
-    place = pc.index_in(pa.array(codes[0], pa.string()), value_set=pa.array(labels, pa.string())).fill_null(-1)
-    return labels, np.append(place.to_numpy(), -1)[codes[1]]
-
-
-def _number_of_key(customer: Codes, month: Codes) -> Index:
-    """One number for customer and month, in the order of both; -1 where one of them is null."""
-    return np.where((customer[1] < 0) | (month[1] < 0), -1, customer[1] * len(month[0]) + month[1])
-
-
-def _encoded(values: pa.ChunkedArray) -> Codes:
-    found = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
-    order = pc.sort_indices(found.dictionary)
-    place = np.full(len(order) + 1, -1, dtype=np.intp)  # the last stands for null
-    place[order.to_numpy()] = np.arange(len(order))
-    codes = found.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
-    return found.dictionary.take(order).to_pylist(), place[codes]

@@ -39,7 +39,7 @@ def leavers_by_answer(study: Study) -> list[dict[str, Any]]:
         if not len(y):
             continue
         share = float(y.mean())
-        error, groups = inference.clustered_error(y - share, np.unique(found.clusters[inside], return_inverse=True)[1])
+        error, groups = inference.clustered_error(y - share, found.clusters[inside])
         rate = inference.share_interval(share, len(y), error, max(groups - 1, 1))
         made.append(
             row(

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from cxresearch.data.memory import Fetched
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
@@ -24,6 +25,7 @@ from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
 
 Array = NDArray[np.float64]
+CAUSES = ("churn_type", "churn_destination")  # known of leavers only: they split leaving, not customers
 WINDOW, ACTIVATION = "window", "activation"
 EVER = -1.0  # entry of those who were there from the start: before month 0
 DRIFT = 1.0  # tenure may differ from the months that passed by so many: it is counted in whole months
@@ -43,11 +45,14 @@ class Lives:
     told: str
 
 
-def one_row_each(study: Study) -> bool:
-    """Whether the table states one period: then it says of that one who left, and has one row a customer."""
+def one_row_each(study: Study, more: Sequence[str] = ()) -> bool:
+    """Whether the table states one period: then it says of that one who left, and has one row a customer.
+
+    `more` are columns that will be asked for next: of a small study all are fetched together.
+    """
     table = study.rows(["churned"])
     last = study.months[-1]
-    if (held := hold(study, table, ["churned"])) is not None:
+    if (held := hold(study, table, ["churned", *more])) is not None:
         names, index = held.period
         return last in names and bool((held.known(["churned"]) & (index == names.index(last))).any())
     return bool(table.filter((table.period == last) & table.churned.notnull()).limit(1).to_pyarrow().num_rows)
@@ -66,7 +71,8 @@ def followed(
     before what splits the customers was known. From one row a customer: at risk from the start up to the tenure.
     """
     known = list(dict.fromkeys(known))
-    if one_row_each(study):
+    more = [*(["tenure_m"] if origin == ACTIVATION else []), *(c for c in CAUSES if cause and study.has(c))]
+    if one_row_each(study, [*more, *known]):
         yield _stated(study, known, landmark, cause)
     elif (held := _held(study, known, origin, landmark, cause)) is not None:
         yield held
@@ -107,7 +113,7 @@ def _held(study: Study, known: Sequence[str], origin: str, landmark: float | Non
     people = len(table["customer_id"].unique())
     counts = [found.customers, found.clocked, found.anchored, people]
     told = _told_of_months(study, counts, found.back, table.num_rows - people)
-    return Lives(Held(study, table), landmark or 0.0, False, told)
+    return Lives(Held(study, Fetched.of(table)), landmark or 0.0, False, told)
 
 
 def _told_of_months(study: Study, counts: Sequence[int], back: int, gaps: int) -> str:

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Link = Literal["logit", "cloglog"]
 SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
 SAME = 1e-14  # values that differ relatively by less are one value and a rounding
-STARTING = 20_000  # rows that give the start of many more
+STARTING = 10_000  # rows that give the start of many more
 PORTION = 8_192  # rows that are summed at a time: they stay in the cache
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 HALVINGS = 10
@@ -36,20 +36,18 @@ def varies(x: Array) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class LogitFit:
-    """Coefficients (k,) in own units with the constant first, of the columns `x` (n, k - 1).
+    """Coefficients (k,) in own units with the constant first, of `y` (n,) on the columns `x` (n, k - 1).
 
     `converged` is False where the coefficients still move after 20 Newton steps: separation. `predictor` (n,) is the
-    linear predictor, offset included. `covariance` (k, k) is the inverse of the expected information: the errors of
-    R's glm, which hold where rows are independent. `standard` (n, k) are the standardised columns, and `back` takes
-    their coefficients to own units.
+    linear predictor, offset included. `standard` (n, k) are the standardised columns, and `back` takes their
+    coefficients to own units.
     """
 
+    y: Array
     x: Array
     coefficients: Array
     converged: bool
     predictor: Array
-    covariance: Array
-    log_likelihood: float
     standard: Array
     back: Array
     link: Link = "logit"
@@ -62,9 +60,32 @@ class LogitFit:
         return own
 
     @cached_property
+    def curve(self) -> tuple[Array, Array, Array]:
+        """The share that is fitted to each row (n,), its slope and its bend."""
+        return curve(self.link, self.predictor)
+
+    @property
     def fitted(self) -> Array:
         """The share that is fitted to each row, (n,)."""
-        return curve(self.link, self.predictor)[0]
+        return self.curve[0]
+
+    @cached_property
+    def residual_and_weight(self) -> tuple[Array, Array]:
+        """Each row's score and expected information of its linear predictor, (n,)."""
+        if self.link == "logit":
+            return self.y - self.fitted, self.curve[1]
+        return residual_and_weight(self.link, self.y, self.predictor)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """The inverse of the expected information (k, k): the errors of R's glm, which hold where rows are independent."""
+        information = (self.standard.T * self.residual_and_weight[1]) @ self.standard
+        return self.back @ np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ self.back.T
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """The log-likelihood of what was seen."""
+        return log_likelihood(self.link, self.y, self.predictor)
 
 
 def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float = 0.0) -> LogitFit:
@@ -80,15 +101,11 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
     start = np.zeros(design.shape[1])
     start[0] = np.log(share / (1 - share)) - np.mean(offset)
-    end = _scored(y, design, offset, _near(y, design, offset, start), "logit")
-    if (
-        link == "cloglog" and end.converged
-    ):  # separation is a property of the data: the logit has seen whether there is any
+    beta, converged = _scored(y, design, offset, _near(y, design, offset, start), "logit")
+    if link == "cloglog" and converged:  # separation is a property of the data: the logit has seen whether there is any
         start[0] = np.log(-np.log1p(-share)) - np.mean(offset)
-        end = _scored(y, design, offset, start, link)
-    covariance = back @ np.linalg.pinv(end.information, rcond=1e-12, hermitian=True) @ back.T
-    told = offset + design @ end.beta
-    return LogitFit(x, back @ end.beta, end.converged, told, covariance, end.reached, design, back, link)
+        beta, converged = _scored(y, design, offset, start, link)
+    return LogitFit(y, x, back @ beta, converged, offset + design @ beta, design, back, link)
 
 
 def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array:
@@ -103,27 +120,19 @@ def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array
     every = [max(2 * len(kind) // STARTING, 1) for kind in kinds]
     part = np.sort(np.concatenate([kind[::k] for kind, k in zip(kinds, every, strict=True)]))
     ahead = (offset[part] if isinstance(offset, np.ndarray) else offset) + np.log(every[0] / every[1])
-    found = _scored(y[part], np.asfortranarray(design[part]), ahead, start, "logit")
-    return found.beta if found.converged else start
+    beta, converged = _scored(y[part], np.asfortranarray(design[part]), ahead, start, "logit")
+    return beta if converged else start
 
 
-@dataclass(frozen=True)
-class _End:
-    """Where the steps end: coefficients (k,), whether they came to rest, log-likelihood and information (k, k) there."""
-
-    beta: Array
-    converged: bool
-    reached: float
-    information: Array
-
-
-def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link) -> _End:
-    """Fisher's scoring from a start, a step that loses likelihood halved."""
+def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: Link) -> tuple[Array, bool]:
+    """Fisher's scoring from a start: where its steps end, a step that loses likelihood halved, and whether they came to rest."""
     ahead = np.broadcast_to(offset, len(y))
     steps, close = (STEPS, RESTS) if link == "logit" else (SCORING_STEPS, RESTED)
     reached, score, information = _summed(y, design, ahead, beta, link)
     for _ in range(steps):
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
+        if np.abs(step).max() < close:
+            return beta + step, True
         found = _summed(y, design, ahead, beta + step, link)
         for _ in range(HALVINGS):
             if found[0] - reached >= -1e-9 * abs(reached):  # a smaller loss is rounding
@@ -131,9 +140,7 @@ def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: L
             step = step / 2
             found = _summed(y, design, ahead, beta + step, link)
         beta, (reached, score, information) = beta + step, found
-        if np.abs(step).max() < close:
-            break
-    return _End(beta, bool(np.abs(step).max() < RESTS), reached, information)
+    return beta, bool(np.abs(step).max() < RESTS)
 
 
 def _summed(y: Array, design: Array, offset: Array, beta: Array, link: Link) -> tuple[float, Array, Array]:
@@ -202,7 +209,8 @@ def log_likelihood(link: Link, y: Array, told: Array) -> float:
 def standardised(x: Array) -> tuple[Array, Array]:
     """The design of standardised columns (n, k + 1), constant first, and what takes its coefficients to own units."""
     centre, there, scale = x.mean(0), varies(x), np.ones(x.shape[1])
-    design = np.ones((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
+    design = np.empty((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
+    design[:, 0] = 1.0
     for i, varying in enumerate(there):
         own = design[:, i + 1]
         if varying:
@@ -217,7 +225,7 @@ def standardised(x: Array) -> tuple[Array, Array]:
     return design, back
 
 
-def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
+def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     """The coefficients without each cluster, (G, k): one Newton step from the fit to all rows.
 
     Counts how much a cluster bends the fit, which the plain sandwich does not: with few clusters or few events that one
@@ -225,7 +233,7 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
     z = fit.standard
-    residual, weight = residual_and_weight(fit.link, y, fit.predictor)
+    residual, weight = fit.residual_and_weight
     ends = np.cumsum(np.bincount(clusters))
     if (clusters[1:] < clusters[:-1]).any():  # rows of a cluster together: each is one product of matrices
         order = in_order(clusters)
@@ -234,15 +242,13 @@ def leave_one_out(fit: LogitFit, y: Array, clusters: NDArray[np.intp]) -> Array:
     score = np.array([residual[part] @ z[part] for part in parts])
     information = np.array([(z[part].T * weight[part]) @ z[part] for part in parts])
     rest = information.sum(0) - information
-    step = (np.linalg.pinv(rest, hermitian=True) @ score[:, :, None])[:, :, 0]
-    step[_rank(rest) < _rank(information.sum(0))] = np.nan
+    known, every = np.linalg.eigh(rest), np.linalg.eigvalsh(information.sum(0))
+    there = known.eigenvalues > SINGULAR * known.eigenvalues[:, -1:]
+    along = (score[:, None] @ known.eigenvectors)[:, 0]  # each score by the directions that are known without it
+    along = np.divide(along, known.eigenvalues, out=np.zeros_like(along), where=there)
+    step = (known.eigenvectors @ along[:, :, None])[:, :, 0]
+    step[there.sum(1) < (every > SINGULAR * every[-1]).sum()] = np.nan
     return fit.coefficients - step @ fit.back.T
-
-
-def _rank(information: Array) -> Array:
-    """How many directions matrices (…, k, k) know of."""
-    known = np.linalg.eigvalsh(information)
-    return (known > SINGULAR * known[..., -1:]).sum(-1)
 
 
 def average_difference(
@@ -267,7 +273,7 @@ def average_difference(
         gradient = summed(counted * (slope1 - slope0))
         gradient[k] = counted @ slope1
     else:
-        _, slope, bend = curve(fit.link, told)
+        _, slope, bend = curve(fit.link, told) if shift else fit.curve
         each = step * fit.coefficients[k] * slope
         gradient = step * fit.coefficients[k] * summed(counted * bend)
         gradient[k] += step * (counted @ slope)
@@ -281,8 +287,7 @@ def average_without(
 
     `moved` (G, k) is how far the coefficients move; the effect follows them to first order.
     """
-    counted = np.ones(len(each)) if weights is None else weights
-    size = np.bincount(clusters, weights=counted)
-    parts = np.bincount(clusters, weights=counted * each)
+    size = np.bincount(clusters, weights=weights)
+    parts = np.bincount(clusters, weights=each if weights is None else weights * each)
     with np.errstate(invalid="ignore", divide="ignore"):  # nothing is left without the only cluster
         return (parts.sum() - parts) / (size.sum() - size) + moved @ gradient

@@ -256,7 +256,7 @@ def _of_flag(study: Study, found: Rows) -> tuple[list[dict[str, Any]], str]:
     ends[1][:, 0] += term.step / scale[0]
     if term.kind == "flag":
         ends[0][:, 0], ends[1][:, 0] = (np.array([0.0, 1.0]) - centre[0]) / scale[0]
-    moved = np.column_stack([of_m_without - of_m, leave_one_out(fit, y, found.blocks) - fit.coefficients])
+    moved = np.column_stack([of_m_without - of_m, leave_one_out(fit, found.blocks) - fit.coefficients])
     parts = _of_logit(np.concatenate([of_m, fit.coefficients]), moved, ends, found.blocks)
     told = f"{TOO_FEW} to judge by: {events} for a model of {k} terms" if events < EVENTS_A_TERM * k else ""
     made = _parts_rows(of, name, "per_1000", term.step_label, parts, base, told)

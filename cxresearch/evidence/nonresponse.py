@@ -219,7 +219,7 @@ def _by_answering(study: Study, of: str, terms: Sequence[str]) -> Weighted | str
     there = said == 1
     score, blocks, design = as_score(of, found.of("cx_y")[there]), found.blocks[there], fit.design[there]
     means = []
-    for block, beta in enumerate([fit.coefficients, *leave_one_out(fit, said, found.blocks)], start=-1):
+    for block, beta in enumerate([fit.coefficients, *leave_one_out(fit, found.blocks)], start=-1):
         with np.errstate(over="ignore"):
             weight = (1 + np.exp(-design @ beta)) * (blocks != block)
         means.append(float(weight @ score / weight.sum()) if weight.sum() else math.nan)

@@ -12,12 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import in_order
+from cxresearch.data.matching import Codes, Index, in_order
 from cxresearch.data.study import Study
-from cxresearch.evidence.held import Codes, Held
+from cxresearch.evidence.held import Held
 
 Array = NDArray[np.float64]
-Index = NDArray[np.intp]
 NEVER = -1  # month of what is not known of a customer
 
 
@@ -64,14 +63,14 @@ def stayed(
     anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
     here = np.flatnonzero(life & clocked[own] & np.isfinite(churned) & (month >= anchor[own]))
     here = here[month[here] + shift[own[here]] >= after]
-    here = here[np.argsort(own[here] * (study.window + 1) + month[here], kind="stable")]
+    here = here[in_order(own[here] * (study.window + 1) + month[here])]
     new = np.r_[True, (np.diff(own[here]) != 0) | (np.diff(month[here]) != 1)][: len(here)]
     begin = np.flatnonzero(new)
     end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[here[begin]]
     taken = pa.array(row[who])
     made = {name: source.column(name).take(taken) for name in known if name != "customer_id"}
     made |= {
-        "customer_id": pa.array([names[i] for i in who], pa.string()),
+        "customer_id": pa.array(names, pa.string()).take(pa.array(who)),
         "entry": pa.array(month[here[begin]] + shift[who]),
         "exit": pa.array(month[here[end]] + shift[who] + 1),
         "left": pa.array(np.maximum.reduceat(churned[here], begin) if len(begin) else np.zeros(0)),
@@ -98,10 +97,10 @@ def _anchors(
     month = _months(study, source)
     if landmark is not None:
         rows = rows[month[rows] + shift[own[rows]] <= landmark]
-    rows = rows[in_order(month[rows] if landmark is not None else study.window - month[rows])]
-    found = np.full(len(names), NEVER, dtype=np.intp)
-    found[own[rows]] = rows  # of several rows of a customer the last one stands
-    return found
+    # month and row as one number, so that of several rows of one month the last one stands
+    far = month[rows] if landmark is not None else study.window - month[rows]
+    found = _most(own[rows], far * source.n + rows, len(names))
+    return np.where(found == NEVER, NEVER, found % max(source.n, 1))
 
 
 def _months(study: Study, table: Held) -> Index:
@@ -133,8 +132,5 @@ def _last(codes: Codes, rows: Index, begin: Index) -> pa.Array:
 
 
 def _label(codes: Codes, rows: Index, begin: Index, of: np.ufunc) -> pa.Array:
-    names = sorted(codes[0])
-    place = {name: i for i, name in enumerate(names)}
-    rank = np.array([*(place[name] for name in codes[0]), NEVER], dtype=np.intp)
-    found = of.reduceat(rank[codes[1][rows]], begin) if len(begin) else np.zeros(0, dtype=np.intp)
-    return pa.array([None if i == NEVER else names[i] for i in found], pa.string())
+    found = of.reduceat(codes[1][rows], begin) if len(begin) else np.zeros(0, dtype=np.intp)
+    return pa.array(codes[0], pa.string()).take(pa.array(found, mask=found == NEVER))

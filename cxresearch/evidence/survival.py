@@ -18,6 +18,7 @@ from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab import curves
 from cxresearch.evidence.lives import (
     ACTIVATION,
+    CAUSES,
     WINDOW,
     Array,
     Counted,
@@ -33,7 +34,6 @@ from cxresearch.finding import Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
 
-CAUSES = ("churn_type", "churn_destination")  # known of leavers only: they split leaving, not customers
 MOST_LEVELS, MOST_STRATA = 12, 60
 
 

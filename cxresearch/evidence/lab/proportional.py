@@ -17,6 +17,7 @@ from scipy import sparse, stats
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 STEPS = 20  # Newton needs about six; one that still moves after twenty is on its way to infinity
+RESTED = 1e-7  # after such a last step its square is left
 MOST_COMPARED = 100_000  # concordance compares every leaver with everybody there: beyond it some clusters are taken
 
 
@@ -152,14 +153,14 @@ def fit_cox(at: Spells, x: Array, ties: str = "efron") -> CoxFit:
     for _ in range(STEPS):
         information = last.information.sum(0)
         step = np.linalg.lstsq(information, last.score.sum(0), rcond=1e-12)[0]
+        if np.abs(step).max() < RESTED:
+            beta, converged = beta + step, True
+            break
         tried = passed(at, x, beta + step, ties)
         while tried.log_likelihood < last.log_likelihood - 1e-9 * abs(last.log_likelihood):
             step /= 2
             tried = passed(at, x, beta + step, ties)
         beta, last = beta + step, tried
-        if np.abs(step).max() < 1e-9:
-            converged = True
-            break
     last = passed(at, x, beta, ties, each=True)
     covariance = np.linalg.pinv(last.information.sum(0), rcond=1e-12, hermitian=True)
     return CoxFit(beta, covariance, last, null, converged)
@@ -209,20 +210,19 @@ def concordance(at: Spells, risk: Array, clusters: Codes) -> tuple[float, float,
     kept = clusters % -(-len(risk) // MOST_COMPARED) == 0
     rank = np.unique(risk[kept].round(9), return_inverse=True)[1]  # equal terms, equal risks, rounding aside
     first, past, left = at.first[kept], at.past[kept], at.left[kept]
-    pairs = np.zeros((len(rank), 2))  # of each spell: higher risk first less lower first, and all
+    won, pairs = np.zeros((2, len(rank)))  # of each spell: higher risk first less lower first, and all
     for j in np.unique(past[left] - 1):
-        leaving = left & (past == j + 1)
-        staying = (first <= j) & (j < past) & ~leaving
+        gone = left & (past == j + 1)
+        leaving, staying = np.flatnonzero(gone), np.flatnonzero((first <= j) & (j < past) & ~gone)
         for mine, others, sign in ((leaving, staying, 1), (staying, leaving, -1)):
             count = np.bincount(rank[others], minlength=rank.max() + 1)
-            below = np.cumsum(count)
-            i = rank[mine]
-            pairs[mine, 0] += sign * ((below[i] - count[i]) - (below[-1] - below[i]))
-            pairs[mine, 1] += below[-1]
-    total = pairs[:, 1].sum() / 2
+            ahead = 2 * np.cumsum(count) - count - len(others)  # below a rank less above it
+            won[mine] += sign * ahead[rank[mine]]
+            pairs[mine] += len(others)
+    total = pairs.sum() / 2
     if not total:
         return float("nan"), float("nan"), len(rank)
-    somers = pairs[:, 0].sum() / 2 / total
-    influence = (pairs[:, 0] - somers * pairs[:, 1]) / total
+    somers = won.sum() / 2 / total
+    influence = (won - somers * pairs) / total
     sums = np.bincount(clusters[kept], weights=influence)
     return float((somers + 1) / 2), float(np.sqrt((sums**2).sum()) / 2), len(rank)

@@ -76,7 +76,7 @@ class Asking:
         if everybody in self._summaries and self._summaries[everybody].covers(columns):
             key = everybody
         if key not in self._summaries:
-            every = self._columns(pair, own, bare=bool(within))
+            every = self._columns(pair, own, bare=bool(within) or group == "per use")
             every = [c for c in every if c in table.columns]
             self._summaries[key] = Summary(self.study, table, pair.outcome, every, within)
         spread = self._summaries[key].spread(columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +44,16 @@ def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
         return own
     cross = covariance[..., np.ix_(pair, held)[0], np.ix_(pair, held)[1]]
     middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
-    # matrices of no rows are NaN: they stay so through `own`, but no inverse may meet them
-    inverse = np.linalg.pinv(np.nan_to_num(middle), hermitian=True)
+    inverse = _inverse(middle.tobytes(), middle.shape)
     with np.errstate(invalid="ignore"):
         return own - cross @ inverse @ np.swapaxes(cross, -1, -2)
+
+
+@lru_cache(maxsize=4)
+def _inverse(middle: bytes, shape: tuple[int, ...]) -> Array:
+    """The pseudo-inverse of what is held fixed, made once: the pairs of a question mostly hold the same in the same rows."""
+    # matrices of no rows are NaN: they stay so in what is left of the pair, but no inverse may meet them
+    return np.linalg.pinv(np.nan_to_num(np.frombuffer(middle).reshape(shape)), hermitian=True)
 
 
 def alpha(covariance: Array, items: Sequence[int]) -> Array:

@@ -33,11 +33,12 @@ def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
         scores[:, j] = ((np.cumsum(counts) - counts / 2) / n - 0.5)[places[j]]
     each, (inside, reach) = np.arange(n + 1, dtype=np.int32), np.empty((2, len(ends) - 1, p, p))
     for j, (place, (_, counts)) in enumerate(zip(places, ranked, strict=True)):
-        inside[:, j] = csr_array((scores[:, j], each[:-1], ends), shape=(len(ends) - 1, n)) @ scores
         of_level = csc_array((every, place, each), shape=(len(counts), n)) @ scores
         # what a row does to the others, by its value: the mean of their scores where its own lies below, ties half
         does = (of_level.sum(0) - np.cumsum(of_level, axis=0) + of_level / 2) / n
         reach[:, j] = csr_array((every, place, ends), shape=(len(ends) - 1, len(counts))) @ (does - counts @ does / n)
+    for own, begin, end in zip(inside, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        np.matmul(scores[begin:end].T, scores[begin:end], out=own)
     size = members.blocks.sizes[:, None, None]
     full = inside.sum(0) / n
     total = members.of_cells(inside + reach + np.swapaxes(reach, 1, 2))

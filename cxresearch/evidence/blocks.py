@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Blocks:
     sizes: Array
     ways: tuple[int, ...]
 
-    @property
+    @cached_property
     def effective(self) -> float:
         """How many blocks of equal size would tell as much: (Σn)² / Σn², the fewer of blocks and periods.
 
@@ -48,7 +48,7 @@ class Blocks:
 
     def split(self, values: Array) -> list[Array]:
         """Values by part (S, …) as those of blocks, of periods and of cells."""
-        return np.split(values, np.cumsum(self.ways)[:-1])
+        return np.split(values, np.cumsum(self.ways)[:-1]) if len(self.ways) > 1 else [values]
 
     def error(self, left_out: Array) -> float:
         """The jackknife standard error of a number from its values without each part (S,).

@@ -40,12 +40,11 @@ def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
     S_ab - S_ag S_gg⁺ S_gb; the pseudo-inverse drops controls that say the same twice.
     Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 2.5.
     """
-    pair, held = [x, y], list(given)
-    own = covariance[..., np.ix_(pair, pair)[0], np.ix_(pair, pair)[1]]
-    if not given:
+    pair, held = np.array([x, y]), np.array(given, dtype=np.intp)
+    own = covariance[..., pair[:, None], pair]
+    if not len(held):
         return own
-    cross = covariance[..., np.ix_(pair, held)[0], np.ix_(pair, held)[1]]
-    middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
+    cross, middle = covariance[..., pair[:, None], held], covariance[..., held[:, None], held]
     inverse = _inverse(middle.tobytes(), middle.shape)
     with np.errstate(invalid="ignore"):
         return own - cross @ inverse @ np.swapaxes(cross, -1, -2)

@@ -182,7 +182,8 @@ def _standardised(values: Array) -> tuple[float, float]:
     varies = _differ(low, high)
     shift = float(values.mean()) if varies else low
     values -= shift
-    scale = math.sqrt(values @ values / len(values)) or 1.0  # of a constant column, or of one so small, nothing is left
+    spread = math.sqrt(values @ values / len(values))
+    scale = spread if varies and spread > 0 else 1.0  # what hardly varies stays as small as it is, and is told by that
     values /= scale
     return shift, scale
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cxresearch.charts import frame
 from cxresearch.charts.lettering import wrapped
@@ -31,6 +31,16 @@ class Line:
     strong: bool = False
 
 
+class Mark(NamedTuple):
+    """One point of a row, with its interval, and where it stands."""
+
+    y: float
+    record: Mapping[str, Any]
+    colour: str
+    size: float
+    hollow: bool = False
+
+
 def draw(lines: Sequence[Line], axis: str) -> Axes:
     """All lines from the top, on one scale; a line without a number keeps its place, with a dash and its reason."""
     from matplotlib import pyplot
@@ -47,12 +57,14 @@ def draw(lines: Sequence[Line], axis: str) -> Axes:
     ax.grid(axis="x")
     records = [line.record for line in shown] + [line.beside for line in shown if line.beside]
     _scale(ax, records, from_zero=any(line.shape == "bar" for line in shown))
+    marks: list[Mark] = []
     for place, line, (_, note), label in zip(places, shown, texts, ax.get_yticklabels(), strict=True):
-        _mark(ax, place, line)
+        marks += _marks(ax, place, line)
         colour = _text_colour(line)
         label.set(color=colour if line.strong else COLOURS["text"], fontweight=_weight(line))
         ax.annotate(note, (1, place), (8, 0), ("axes fraction", "data"), "offset points", va="center",
                     color=colour, fontweight=_weight(line), annotation_clip=False)  # fmt: skip
+    _draw_marks(ax, marks)
     frame.name_below(ax, "; ".join(part for part in (axis, _more(len(lines) - len(shown))) if part))
     return ax
 
@@ -78,28 +90,33 @@ def _more(rest: int) -> str:
     return f"{rest} more {'rows stand' if rest > 1 else 'row stands'} in the table" if rest else ""
 
 
-def _mark(ax: Axes, place: float, line: Line) -> None:
+def _marks(ax: Axes, place: float, line: Line) -> Iterator[Mark]:
+    """Draw the bar or band of a line; and tell the points, with their intervals, that stand on it."""
     low, high, estimate = (line.record[name] for name in ("conf_low", "conf_high", "estimate"))
     if line.shape == "band" and low is not None and high is not None:
         ax.barh(place, high - low, 0.09, low, color=line.colour, zorder=2)
     elif line.shape == "bar" and estimate is not None:
         ax.barh(place, estimate, 0.2, color=COLOURS["fill"], zorder=2)
-        _interval(ax, place, line.record, line.colour, size=5)
+        yield Mark(place, line.record, line.colour, 5)
     else:
-        _interval(ax, place, line.record, line.colour)
+        yield Mark(place, line.record, line.colour, 7)
     if line.beside is not None:
-        _interval(ax, place + 0.075, line.beside, COLOURS["crude"], size=4, hollow=True)
+        yield Mark(place + 0.075, line.beside, COLOURS["crude"], 4, hollow=True)
 
 
-def _interval(
-    ax: Axes, y: float, record: Mapping[str, Any], colour: str, size: float = 7, hollow: bool = False
-) -> None:
-    if record["conf_low"] is not None and record["conf_high"] is not None:
-        ends = [max(record["conf_low"], ax.get_xlim()[0]), record["conf_high"]]  # 0 has no place on a log scale
-        ax.hlines(y, *ends, color=colour, linewidth=1 if hollow else 2, zorder=3)
-    if record["estimate"] is not None:
+def _draw_marks(ax: Axes, marks: Sequence[Mark]) -> None:
+    """All points with their intervals: drawn one by one they would take most of a chart's time."""
+    known = [m for m in marks if m.record["conf_low"] is not None and m.record["conf_high"] is not None]
+    if known:
+        least = ax.get_xlim()[0]  # 0 has no place on a log scale
+        low, high = [max(m.record["conf_low"], least) for m in known], [m.record["conf_high"] for m in known]
+        colours, widths = [m.colour for m in known], [1 if m.hollow else 2 for m in known]
+        ax.hlines([m.y for m in known], low, high, colors=colours, linewidths=widths, zorder=3)
+    told = sorted((m for m in marks if m.record["estimate"] is not None), key=lambda m: m.hollow)  # open ones above
+    for colour, size, hollow in dict.fromkeys((m.colour, m.size, m.hollow) for m in told):
+        alike = [(m.record["estimate"], m.y) for m in told if (m.colour, m.size, m.hollow) == (colour, size, hollow)]
         face = COLOURS["paper"] if hollow else colour
-        ax.plot([record["estimate"]], [y], "o", color=colour, markerfacecolor=face, markersize=size, zorder=4)
+        ax.plot(*zip(*alike, strict=True), "o", color=colour, markerfacecolor=face, markersize=size, zorder=4)
 
 
 def _scale(ax: Axes, records: Sequence[Mapping[str, Any]], from_zero: bool) -> None:

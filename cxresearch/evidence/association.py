@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+PLAIN = 1e4  # columns that are so far from saying the same twice lose no digit that counts by a plain inverse
 
 
 def pearson(covariance: Array, x: int, y: int) -> Array:
@@ -37,16 +40,26 @@ def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
     S_ab - S_ag S_gg⁺ S_gb; the pseudo-inverse drops controls that say the same twice.
     Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 2.5.
     """
-    pair, held = [x, y], list(given)
-    own = covariance[..., np.ix_(pair, pair)[0], np.ix_(pair, pair)[1]]
-    if not given:
+    pair, held = np.array([x, y]), np.array(given, dtype=np.intp)
+    own = covariance[..., pair[:, None], pair]
+    if not len(held):
         return own
-    cross = covariance[..., np.ix_(pair, held)[0], np.ix_(pair, held)[1]]
-    middle = covariance[..., np.ix_(held, held)[0], np.ix_(held, held)[1]]
-    # matrices of no rows are NaN: they stay so through `own`, but no inverse may meet them
-    inverse = np.linalg.pinv(np.nan_to_num(middle), hermitian=True)
+    cross, middle = covariance[..., pair[:, None], held], covariance[..., held[:, None], held]
+    inverse = _inverse(middle.tobytes(), middle.shape)
     with np.errstate(invalid="ignore"):
         return own - cross @ inverse @ np.swapaxes(cross, -1, -2)
+
+
+@lru_cache(maxsize=4)
+def _inverse(middle: bytes, shape: tuple[int, ...]) -> Array:
+    """The pseudo-inverse of what is held fixed, made once: the pairs of a question mostly hold the same in the same rows."""
+    # matrices of no rows are NaN: they stay so in what is left of the pair, but no inverse may meet them
+    held = np.nan_to_num(np.frombuffer(middle).reshape(shape))
+    with contextlib.suppress(np.linalg.LinAlgError):
+        inverse = np.linalg.inv(held)
+        if np.abs(held).max(initial=0) * np.abs(inverse).max(initial=0) < PLAIN:  # mostly nothing is said twice
+            return np.asarray(inverse, dtype=float)
+    return np.asarray(np.linalg.pinv(held, hermitian=True), dtype=float)
 
 
 def alpha(covariance: Array, items: Sequence[int]) -> Array:

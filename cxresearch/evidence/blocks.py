@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cxresearch.data.matching import in_order
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -30,7 +32,7 @@ class Blocks:
     sizes: Array
     ways: tuple[int, ...]
 
-    @property
+    @cached_property
     def effective(self) -> float:
         """How many blocks of equal size would tell as much: (Σn)² / Σn², the fewer of blocks and periods.
 
@@ -46,7 +48,7 @@ class Blocks:
 
     def split(self, values: Array) -> list[Array]:
         """Values by part (S, …) as those of blocks, of periods and of cells."""
-        return np.split(values, np.cumsum(self.ways)[:-1])
+        return np.split(values, np.cumsum(self.ways)[:-1]) if len(self.ways) > 1 else [values]
 
     def error(self, left_out: Array) -> float:
         """The jackknife standard error of a number from its values without each part (S,).
@@ -106,13 +108,20 @@ class Members:
         ]
         return np.concatenate(found)
 
-    def counts(self, values: Index, levels: int) -> Array:
-        """How many rows of each part have each of so many values (n,): (S, levels)."""
-        found = [
-            np.bincount(index * levels + values, minlength=ways * levels).reshape(ways, levels)
-            for index, ways in zip(self.of_row, self.blocks.ways, strict=True)
-        ]
-        return np.concatenate(found).astype(float)
+    def together(self) -> tuple[Index, NDArray[np.int32]]:
+        """The rows by block, two-way by cell; and where the rows of each begin there, and the last end."""
+        counted = np.bincount(self.of_row[-1], minlength=self.blocks.ways[-1])
+        return in_order(self.of_row[-1]), np.concatenate([[0], np.cumsum(counted)]).astype(np.int32)
+
+    def of_cells(self, cells: Array) -> Array:
+        """What is summed over the rows of each block, two-way of each cell (C, …), for every part (S, …)."""
+        if len(self.of_row) == 1:
+            return cells
+        there = np.zeros(self.blocks.ways[:2], dtype=bool)
+        there[self.of_row[0], self.of_row[1]] = True
+        placed = np.zeros((*there.shape, *cells.shape[1:]))
+        placed[there] = cells
+        return by_part(placed, there)
 
 
 def members(labels: Sequence[str], block: Index, periods: Sequence[str] = (), period: Index | None = None) -> Members:

@@ -28,6 +28,8 @@ def adjusted(p_values: Sequence[float | None], method: str = "BH") -> list[float
 
 
 def _of_known(p_values: list[float], method: str) -> Iterable[float]:
+    if len(p_values) == 1:  # one question alone is adjusted for none
+        return p_values
     if method in ("BH", "BY"):
         from scipy.stats import false_discovery_control  # half a second to import, so not before it is asked
 

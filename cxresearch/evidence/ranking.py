@@ -163,9 +163,9 @@ def _of_leaving(
     study: Study, table: ir.Table, columns: list[str], sizes: tuple[int, ...], part: Callable[[Array], Array]
 ) -> Split:
     found, players = rows(study, table, columns), players_of(sizes)
-    order = np.lexsort(found.values.T)  # rows come in any order; a fixed one makes every run draw the same sample
-    most = MOST_WORK >> len(sizes)
-    keep = order if found.n <= most else order[np.random.default_rng(SEED).permutation(found.n)[:most]]
+    most, keep = MOST_WORK >> len(sizes), np.arange(found.n)
+    if found.n > most:  # rows come in any order; a fixed one makes every run draw the same sample
+        keep = np.lexsort(found.values.T)[np.random.default_rng(SEED).permutation(found.n)[:most]]
     values, block = found.values[keep], np.unique(found.blocks[keep], return_inverse=True)[1]
     y, count = values[:, 0], int(block.max(initial=-1)) + 1
     if min(y.sum(), len(y) - y.sum()) >= FEW_EVENTS:

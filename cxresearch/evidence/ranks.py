@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
 
 from cxresearch.evidence import inference
 from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.inference import Interval
 
 Array = NDArray[np.float64]
-LOOKED = 1_000  # rows that show whether values repeat
+LOOKED = 1_000  # rows that show how often values repeat: of v values about that number squared by 2 v do
 
 
 def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
@@ -24,18 +25,25 @@ def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
     Source: the influence function of Spearman's rho, Croux & Dehon (2010), extended to ties by midranks.
     """
     n, p = columns.shape
-    ranked = [_Ranked(columns[:, j]) for j in range(p)]
-    scores = [column.ranks - 0.5 for column in ranked]
-    full = np.array([[own @ other / n for other in scores] for own in scores])
-    size = members.blocks.sizes
-    reach = np.stack([column.reach(scores, members) for column in ranked])
-    left_out = np.empty((len(size), p, p))
-    for j in range(p):
-        for k in range(j, p):
-            total = members.sums(scores[j] * scores[k]) - size * full[j, k] + reach[j, k] + reach[k, j]
-            with np.errstate(divide="ignore", invalid="ignore"):
-                left_out[:, j, k] = left_out[:, k, j] = full[j, k] - total / (n - size)
-    return full, left_out
+    order, ends = members.together()
+    ranked = [_ranked(columns[:, j]) for j in range(p)]
+    places, scores, every = [], np.empty((n, p)), np.ones(n)
+    for j, (place, counts) in enumerate(ranked):
+        places.append(place[order])
+        scores[:, j] = ((np.cumsum(counts) - counts / 2) / n - 0.5)[places[j]]
+    each, (inside, reach) = np.arange(n + 1, dtype=np.int32), np.empty((2, len(ends) - 1, p, p))
+    for j, (place, (_, counts)) in enumerate(zip(places, ranked, strict=True)):
+        of_level = csc_array((every, place, each), shape=(len(counts), n)) @ scores
+        # what a row does to the others, by its value: the mean of their scores where its own lies below, ties half
+        does = (of_level.sum(0) - np.cumsum(of_level, axis=0) + of_level / 2) / n
+        reach[:, j] = csr_array((every, place, ends), shape=(len(ends) - 1, len(counts))) @ (does - counts @ does / n)
+    for own, begin, end in zip(inside, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        np.matmul(scores[begin:end].T, scores[begin:end], out=own)
+    size = members.blocks.sizes[:, None, None]
+    full = inside.sum(0) / n
+    total = members.of_cells(inside + reach + np.swapaxes(reach, 1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return full, full - (total - size * full) / (n - size)
 
 
 def concordances(columns: Array, members: Members) -> tuple[Array, Array]:
@@ -143,39 +151,21 @@ def _below_both(x: NDArray[np.int64], y: NDArray[np.int64], group: NDArray[np.in
     return found
 
 
-class _Ranked:
-    """One column in ranks: the place of each row's value among the distinct values, and how many rows have it."""
+def _ranked(values: Array) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """The place of each row's value among the distinct values in order, and how many rows have each of those."""
+    n, looked = len(values), values[:LOOKED]
+    for parts in (1, 10, 100):  # counts, and measures of few decimals: numbered as they are, they need no sorting
+        if (np.rint(looked * parts) / parts == looked).all() and (values.max() - values.min()) * parts < n:
+            whole = np.rint(values * parts)
+            if (whole / parts == values).all():
+                number = (whole - whole.min()).astype(np.int32)
+                counts = np.bincount(number)
+                return (np.cumsum(counts > 0, dtype=np.int32) - 1)[number], counts[counts > 0]
+    if 2 * len(looked) ** 2 > n * (len(looked) - len(np.unique(looked))):  # a table of so many values costs more
+        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    else:
+        import pandas as pd
 
-    def __init__(self, values: Array) -> None:
-        if 2 * len(np.unique(values[:LOOKED])) > min(
-            len(values), LOOKED
-        ):  # hardly two are the same: a table of them would cost more
-            distinct, self.place = np.unique(values, return_inverse=True)
-        else:
-            import pandas as pd
-
-            self.place, distinct = pd.factorize(values, sort=True)
-        self.counts = np.bincount(self.place, minlength=len(distinct))
-        below = np.cumsum(self.counts) - self.counts
-        self.ranks: Array = ((below + self.counts / 2) / len(values))[self.place]
-
-    def reach(self, others: list[Array], members: Members) -> Array:
-        """What the rows of each part do to others through the ranks of this column, centred: (p, S) of p columns.
-
-        For a row with value x it is the mean over all rows of (x below their value, ties half) times their score of
-        the other column.
-        """
-        n, levels = len(self.place), len(self.counts)
-        size = members.blocks.sizes
-        # of few values the rows of a part that have each are counted once
-        counted = members.counts(self.place, levels) if levels * len(size) <= n else None
-        found = np.empty((len(others), len(size)))
-        for k, other in enumerate(others):
-            sums = np.bincount(self.place, weights=other, minlength=levels)
-            reached = np.cumsum(sums, dtype=float)
-            reached -= sums / 2
-            np.subtract(reached[-1] + sums[-1] / 2, reached, out=reached)
-            reached /= n
-            own = members.sums(reached[self.place]) if counted is None else counted @ reached
-            found[k] = own - size * (self.counts @ reached / n)
-        return found
+        place, distinct = pd.factorize(values, sort=True)
+        counts = np.bincount(place, minlength=len(distinct))
+    return place.astype(np.int32), counts

@@ -48,11 +48,12 @@ def correlation_range(study: Study, *, asked: str, known: str) -> tuple[Interval
         return inference.NOTHING, n, clusters
     full = _products(spread.full, spread.mean, spread.scale)
     left_out = _products(spread.left_out, spread.mean_left_out, spread.scale)
+    cases = list(itertools.product(SLOPES, SHIFTS))
+    slope, shift = np.array(cases).T
+    estimates, without = mixture(full, slope, shift), mixture(left_out, slope[:, None], shift[:, None])
     made = {
-        (slope, shift): inference.jackknife(
-            float(mixture(full, slope, shift)), mixture(left_out, slope, shift), on="r", blocks=spread.parts
-        )
-        for slope, shift in itertools.product(SLOPES, SHIFTS)
+        case: inference.jackknife(float(estimate), left, on="r", blocks=spread.parts)
+        for case, estimate, left in zip(cases, estimates, without, strict=True)
     }
     ends = [(i.conf_low, i.conf_high) for i in made.values() if i.conf_low is not None and i.conf_high is not None]
     if len(ends) < len(made):
@@ -101,7 +102,7 @@ def _products(covariance: Array, mean: Array, scale: Array) -> Array:
     return made
 
 
-def mixture(products: Array, slope: float, shift: float) -> Array:
+def mixture(products: Array, slope: Array | float, shift: Array | float) -> Array:
     """The correlation over answers and silent together, the silent altered, from mean products (…, 5, 5).
 
     The columns are one, x, a (answered: 1 or 0), a x and a y. The silent have the line of the answers, `slope` times as

@@ -7,6 +7,7 @@ is flat in rows. Both give the same sums.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -173,6 +174,20 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
     return shift, scale
 
 
+def _standardised(values: Array) -> tuple[float, float]:
+    """What a column of known values (n,) is shifted and divided by, which is done in place."""
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    varies = _differ(low, high)
+    shift = float(values.mean()) if varies else low
+    values -= shift
+    spread = math.sqrt(values @ values / len(values))
+    scale = spread if varies and spread > 0 else 1.0  # what hardly varies stays as small as it is, and is told by that
+    values /= scale
+    return shift, scale
+
+
 def _standards(values: Array) -> tuple[float, float, bool]:
     """What a column (n,) is shifted and divided by, and whether it varies."""
     values = values[np.isfinite(values)]
@@ -233,17 +248,15 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     if fixed:
         rows = rows[in_order(held.text(fixed)[1][rows])]
     cluster = held.cluster[1][rows]
-    z, shift, scale = np.empty((len(names), len(rows))), np.zeros(len(names)), np.ones(len(names))
+    z, shift, scale = np.ones((len(names) + 1, len(rows))), np.zeros(len(names)), np.ones(len(names))
     for i, name in enumerate(names):
         np.take(held.number(name), rows, out=z[i], mode="clip")  # unlike "raise", without a copy
-        shift[i], scale[i], _ = _standards(z[i])
-        z[i] -= shift[i]
-        z[i] /= scale[i]
+        shift[i], scale[i] = _standardised(z[i])
     together, anew = 0, None
     if within:
         cell = _cells([cluster, *(held.text(name)[1][rows] for name in within)])
         size = np.bincount(cell)
-        for column in z:
+        for column in z[:-1]:
             column -= (np.bincount(cell, weights=column) / np.maximum(size, 1))[cell]
         telling, together = size[cell] >= 2, int((size >= 2).sum())
         rows, z = rows[telling], z[:, telling]
@@ -274,19 +287,21 @@ def _cells(codes: list[NDArray[np.intp]]) -> NDArray[np.intp]:
 
 
 def _products(z: Array, place: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Counts, sums and cross-products of the rows of each cell, from columns (p, n) in order of their cells (n,)."""
-    p, cells = len(z), int(np.prod(shape))
-    n = np.bincount(place, minlength=cells)
-    first, second = np.zeros((cells, p)), np.zeros((cells, p, p))
+    """Counts, sums and cross-products of the rows of each cell, from columns (p + 1, n), the last of ones.
+
+    The rows stand in order of their cells (n,).
+    """
+    p, cells = len(z) - 1, int(np.prod(shape))
+    n, found = np.bincount(place, minlength=cells), np.zeros((cells, p + 1, p + 1))
     there = np.flatnonzero(n)
     ends = np.cumsum(n)[there]
     begins = ends - n[there]
     if p <= FEW_COLUMNS and len(there):
-        first[there] = np.add.reduceat(z, begins, axis=1).T
-        for i, j in itertools.combinations_with_replacement(range(p), 2):
-            second[there, i, j] = second[there, j, i] = np.add.reduceat(z[i] * z[j], begins)
+        for i, j in itertools.combinations_with_replacement(range(p + 1), 2):
+            found[there, i, j] = found[there, j, i] = np.add.reduceat(z[i] * z[j] if j < p else z[i], begins)
     else:
-        for cell, begin, end in zip(there, begins, ends, strict=True):
+        for cell, begin, end in zip(there.tolist(), begins.tolist(), ends.tolist(), strict=True):
             part = z[:, begin:end]
-            first[cell], second[cell] = part.sum(1), part @ part.T
+            np.matmul(part, part.T, out=found[cell])
+    first, second = found[:, :p, p], found[:, :p, :p]
     return n.astype(float).reshape(shape), first.reshape(*shape, p), second.reshape(*shape, p, p)

@@ -13,7 +13,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from cxresearch.evidence import inference
 from cxresearch.evidence.inference import Interval
@@ -95,6 +95,8 @@ def two_step(table: Array) -> float:
 
     As R's polychor(ML=FALSE) and psych::polychoric(correct=0). Source: Olsson (1979), section 4.
     """
+    from scipy import optimize  # long to import, and a ladder mostly asks for none
+
     n = _used(table)
     if min(n.shape) < 2:
         return math.nan

@@ -155,7 +155,12 @@ def loss(study: Study, limits: Limits) -> Seen:
         seen.rate(2 * int(2 * left < n), text, gone, n, outcome=what, term="all of them", unit="of rows are lost")
     silent = study.answering(only=(study.period,))
     if silent is not None and seen.rows:
-        n, said = silent.aggregate(n=silent.count(), said=silent.answered.sum()).to_pyarrow().to_pylist()[0].values()
+        if (there := fetched(silent)) is not None:
+            n, said = there.num_rows, pc.sum(there["answered"]).as_py()
+        else:
+            n, said = (
+                silent.aggregate(n=silent.count(), said=silent.answered.sum()).to_pyarrow().to_pylist()[0].values()
+            )
         if n:
             seen.sample += f" {number(n - said, 0)} of {number(n, 0)} who were invited in {study.period} did not answer: a loss by silence, which each score tells."
             seen.rate(

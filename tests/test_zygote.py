@@ -235,6 +235,21 @@ def test_one_is_shared_and_goes_with_its_last_user(monkeypatch: pytest.MonkeyPat
     assert not kept.folder.exists()
 
 
+def test_its_folder_goes_before_it_does(monkeypatch: pytest.MonkeyPatch):
+    """A command that is killed while it ends what it forks from leaves no folder: whoever is there still clears up."""
+    kept = zygote.Zygote()
+    there, kill = [], kept.process.kill
+
+    def seen() -> None:
+        there.append(kept.folder.exists())
+        kill()
+
+    monkeypatch.setattr(kept.process, "kill", seen)
+    kept.close()
+    assert there == [False]
+    assert not kept.folder.exists()
+
+
 def test_it_ends_when_its_command_does(tmp_path: Path):
     """However early the command is killed, while libraries are still imported, nothing stays."""
     script = "import os, signal, sys, time; from cxresearch.report import zygote; kept = zygote.Zygote()\n"

@@ -160,10 +160,12 @@ class Zygote:
 
     def close(self) -> None:
         """End it, with whatever was forked from it."""
+        # while it lives it would clear up, should this process be killed here; afterwards nobody would
+        shutil.rmtree(self.folder, ignore_errors=True)
         self.process.kill()
         self.process.wait()
         self._orders.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)  # what a fork has written meanwhile
 
 
 _turn = threading.Lock()

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+FARTHEST = 30.0  # an end beyond its exponential, 1e13, says nothing more
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -14,7 +16,7 @@ class Measure:
     name: str
     label: str
     decimals: int
-    scale: Literal["identity", "fisher_z", "log", "logit", "log_log", "cloglog"] = "identity"
+    scale: Literal["identity", "fisher_z", "log", "logit", "log_log", "cloglog", "log_rest"] = "identity"
 
     def forward(self, value: float) -> float:
         """Take a value to the scale on which its interval is symmetric."""
@@ -28,6 +30,8 @@ class Measure:
             return -math.log(-math.log(value))
         if self.scale == "cloglog":
             return math.log(-math.log(1 - value))
+        if self.scale == "log_rest":  # of what never passes 1: by what is left to it
+            return -math.log(1 - value)
         return value
 
     def back(self, value: float) -> float:
@@ -42,6 +46,8 @@ class Measure:
             return math.exp(-math.exp(-value))
         if self.scale == "cloglog":
             return 1 - math.exp(-math.exp(value))
+        if self.scale == "log_rest":
+            return 1 - math.exp(min(-value, FARTHEST))
         return value
 
 
@@ -53,11 +59,11 @@ MEASURES: dict[str, Measure] = {
         Measure("tau", "rank tau", 2, "fisher_z"),
         Measure("semipartial", "semi-partial correlation", 2, "fisher_z"),
         Measure("polychoric", "polychoric correlation", 2, "fisher_z"),
-        Measure("alpha", "reliability alpha", 3),
+        Measure("alpha", "reliability alpha", 3, "log_rest"),
         Measure("slope", "slope", 3),
         Measure("share", "share", 2, "logit"),
         Measure("rank", "rank", 0),
-        Measure("r2", "share of variance R²", 3),
+        Measure("r2", "share of variance R²", 3, "log_rest"),
         Measure("r2_difference", "difference in R²", 3),
         Measure("hazard_ratio", "hazard ratio", 2, "log"),
         Measure("odds_ratio", "odds ratio", 2, "log"),
@@ -67,10 +73,10 @@ MEASURES: dict[str, Measure] = {
         Measure("difference", "difference", 2),
         Measure("rate", "rate", 3),
         Measure("tipping", "tipping point", 1),
-        Measure("omega", "reliability omega", 3),
-        Measure("lambda6", "reliability lambda 6", 3),
-        Measure("composite_reliability", "composite reliability", 3),
-        Measure("ave", "average variance extracted", 3),
+        Measure("omega", "reliability omega", 3, "log_rest"),
+        Measure("lambda6", "reliability lambda 6", 3, "log_rest"),
+        Measure("composite_reliability", "composite reliability", 3, "log_rest"),
+        Measure("ave", "average variance extracted", 3, "log_rest"),
         Measure("item_total", "item-total correlation", 2, "fisher_z"),
         Measure("htmt", "heterotrait-monotrait ratio", 2),
         Measure("loading", "loading", 2),

@@ -138,9 +138,9 @@ def test_what_is_no_report_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_two_quarters_name_the_quarter_before_and_nothing_else_so(tmp_path: Path) -> None:
     """The quarter before meets that of the other report; a number that names no term keeps none."""
-    first = report(tmp_path, "2026-Q2", number(), number(term="2026-Q1", finding="churn_rate", estimate=0.02))
-    second = report(tmp_path, "2026-Q3", number(), number(term="2026-Q2", finding="churn_rate", estimate=0.03))
-    found = changes.between(first, second)
+    gone = {"Q2": number(term="2026-03 to 2026-05", finding="churn_rate", estimate=0.02)}
+    gone["Q3"] = number(term="2026-06 to 2026-08", finding="churn_rate", estimate=0.03)
+    found = changes.between(*(report(tmp_path, f"2026-{name}", number(), lost) for name, lost in gone.items()))
     assert one(found, finding="churn_rate").row["term"] == "the period before"
     assert one(found, finding="churn_rate").difference == pytest.approx(0.01, rel=1e-9)
     assert "before" not in str(one(found, finding="leavers").row["term"])

@@ -270,6 +270,9 @@ def test_dots_puts_what_all_units_begin_with_on_the_axis() -> None:
     assert ax.get_xlabel() == "difference, score against …"
     several = [*rows, *({**record, "outcome": "ease"} for record in rows)]
     assert labels(charts.dots(finding(several), label="outcome"))[0] == "satisfaction, the month before"
+    whole = charts.dots(finding([*several, {**rows[0], "unit": "score against"}]), label="outcome")
+    assert labels(whole)[-1] == "satisfaction"  # one says nothing beyond what they share
+    assert whole.get_xlabel() == "difference, score against …"
 
 
 def test_shares_run_from_the_largest_with_the_range_of_the_rank_beside_each() -> None:

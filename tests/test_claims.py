@@ -338,7 +338,9 @@ def test_an_interval_at_99_is_the_one_computed_at_99() -> None:
         ("rho", lambda level: inference.spearman_interval(-0.4, 80, 2, level=level)),
         ("r", lambda level: inference.jackknife(0.4, left, on="r", level=level)),
         ("share", lambda level: inference.jackknife(0.4, left, on="share", level=level)),
-        ("alpha", lambda level: inference.jackknife(0.4, left, level=level)),
+        ("alpha", lambda level: inference.jackknife(0.4, left, on="alpha", level=level)),
+        ("omega", lambda level: inference.wald(0.9, 0.06, None, level=level, on="omega")),
+        ("slope", lambda level: inference.jackknife(0.4, left, level=level)),
         ("score", lambda level: inference.wald(31.0, 4.0, None, level=level)),
         ("difference", lambda level: inference.wald(-1.0, 4.0, 11.0, level=level)),
     ]

@@ -200,6 +200,22 @@ def test_a_rate_of_the_month_before_meets_its_like(tmp_path: Path) -> None:
     assert compared["std_error"] > 0
 
 
+def test_a_rate_of_the_quarter_before_meets_its_like(tmp_path: Path) -> None:
+    """Rates of a quarter name its months; those of two quarters are the same number too."""
+    dice = np.random.default_rng(6)
+    months = [
+        pd.DataFrame({"customer_id": [f"c{i}" for i in range(300)], "period": f"2026-{m:02d}"}) for m in range(1, 10)
+    ]
+    panel = pd.concat(months, ignore_index=True).assign(churned=dice.random(2700) < 0.1)
+    study = study_of(tmp_path, panel=panel, period="2026-Q3", window=3)
+    now, before = (cx.churn_rate(s).only(group="all", model="crude") for s in (study, study.at("2026-Q2")))
+    assert (now.one()["term"], before.one()["term"]) == ("2026-06 to 2026-08", "2026-03 to 2026-05")
+    family = cx.compare([now], {"the quarter before": [before]})
+    compared = family.one(unit="leavers per 1,000 against the quarter before")
+    assert compared["estimate"] == pytest.approx(now.one()["estimate"] - before.one()["estimate"], rel=1e-9)
+    assert compared["term"] is None
+
+
 def test_a_period_that_does_not_exist_has_nothing_to_compare(tmp_path: Path) -> None:
     """Where the data hold no earlier period the answer says which columns would have to."""
     now, _ = two_months(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,50 @@ def test_an_end_of_the_scale_is_doubted_only_where_answers_reach_it(study: cx.St
     capped = cx.rank_drivers(study_of(tmp_path, surveys=frame), "satisfaction", TERMS, method="penalty_reward")
     told = next(caveat.text for caveat in capped.caveats if caveat.code == "ceiling")
     assert f"satisfaction ({100 * at_end:.0f} %)" in told
+
+
+def test_no_interval_of_explained_variance_passes_one(tmp_path: Path) -> None:
+    """Where few rows are explained nearly whole, the interval of R² stays below 1 and zero is where its p-value says."""
+    rng = np.random.default_rng(3)
+    panel = pd.DataFrame(rng.normal(size=(16, 3)), columns=["latency_ms", "wait_s", "throughput_mbps"]) + 9
+    panel["revenue"] = panel.sum(axis=1) + rng.normal(0, 0.5, 16)
+    panel.loc[3, "revenue"] += 3
+    finding = cx.rank_drivers(study_of(tmp_path, panel=panel), "revenue", ["latency_ms", "wait_s", "throughput_mbps"])
+    told = finding.one(measure="r2")
+    error, half = told["std_error"], told["conf_high"] - told["estimate"]
+    assert told["estimate"] + 2.13 * error > 1  # as large as its error is
+    assert 0 < half < 2.13 * error
+    assert told["conf_high"] < 1
+    assert (told["p_value"] < 0.05) == (told["conf_low"] > 0)
+
+
+def test_a_term_that_is_another_but_for_rounding_has_no_slope(tmp_path: Path) -> None:
+    """As lm of R leaves it out (NA): a model with both would give slopes of millions of either sign."""
+    rng = np.random.default_rng(0)
+    panel = pd.DataFrame({"revenue": rng.normal(50, 9, 40), "latency_ms": rng.normal(50, 9, 40)})
+    panel["wait_s"] = panel.latency_ms + rng.normal(0, 1e-7, 40)
+    panel["order_days"] = panel.latency_ms + rng.normal(0, 1e-2, 40)
+    study = study_of(tmp_path, panel=panel)
+    _, finding = cx.fit("revenue ~ latency_ms + wait_s", study)
+    assert (finding.rows(), "says what others say" in finding.answer) == ([], True)
+    _, finding = cx.fit("revenue ~ latency_ms + order_days", study)
+    plain = smf.ols("revenue ~ latency_ms + order_days", panel).fit()
+    assert finding.one(term="order_days")["estimate"] == pytest.approx(plain.params["order_days"], rel=1e-6)
+
+
+def test_the_method_of_a_ranking_names_its_own_intervals(study: cx.Study) -> None:
+    """Intervals of shares come by the jackknife where rows are independent too: no formula of a correlation is named."""
+    method = cx.rank_drivers(study, "satisfaction", ["reliability", "empathy"]).method
+    assert re.search(r"jackknife over \d+ blocks of 600 rows; every row is one customer", method)
+    assert "Fisher" not in method
+
+
+def test_groups_without_a_constant_have_their_odds(tmp_path: Path) -> None:
+    """Flags of all groups add up to one: beside a constant they would say it twice, without it each has its own odds."""
+    rng = np.random.default_rng(2)
+    panel = pd.DataFrame({"value_segment": np.repeat(["high", "mid", "low"], 100), "churned": rng.random(300) < 0.3})
+    panel["churned"] = panel.churned.astype(float)
+    rates = panel.groupby("value_segment").churned.mean()
+    _, finding = cx.fit("churned ~ C(value_segment) - 1", study_of(tmp_path, panel=panel), method="logistic")
+    odds = {r["term"]: r["estimate"] for r in finding.rows()}
+    assert odds == pytest.approx({f"C(value_segment)[{k}]": v / (1 - v) for k, v in rates.items()}, rel=1e-6)

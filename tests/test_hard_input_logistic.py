@@ -327,6 +327,68 @@ def test_what_is_foretold_and_what_is_not(tmp_path: Path) -> None:
     assert slope["conf_low"] < 1 < slope["conf_high"]
 
 
+@pytest.mark.parametrize(
+    "how", ["logit", "cloglog", "penalised", "mediate", "survive", "fit", "in passes", "fit in passes"]
+)
+@pytest.mark.parametrize("noise", [0.0, 1e-7, 1e-6])
+def test_a_term_that_is_held_fixed_by_others_has_no_slope(
+    how: str, noise: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where what is held fixed says all that a term says no slope is told: R's glm(churned ~ list_price + margin + revenue) gives NA."""
+    frame = customers()
+    dice = np.random.default_rng(2)
+    frame["list_price"] = 50 + 2 * frame.margin + 3 * frame.revenue + noise * dice.normal(size=len(frame))
+    given, study = ["margin", "revenue"], opened(tmp_path, frame)
+    if "passes" in how:
+        monkeypatch.setattr("cxresearch.evidence.churn.CAP", 10)
+        monkeypatch.setattr("cxresearch.evidence.models.CAP", 10)
+    if how == "mediate":
+        rows = cx.mediate(study, "churned", "list_price", "tenure_m", given).rows(measure="per_1000")
+    elif how == "survive":
+        found = cx.survive(study, among="list_price", given=given)
+        rows = found.rows(measure="hazard_ratio", model="adjusted")
+        assert "a term says what others say" in found.answer
+    elif how.startswith("fit"):
+        found, rows = cx.fit("churned ~ list_price + margin + revenue", study).finding, []
+        assert found.answer == "Not estimable: a term does not vary or says what others say."
+    else:
+        method = "logit" if how == "in passes" else how
+        found = cx.explain_churn(study, "list_price", given=given, method=method)
+        rows = [r for r in found.rows() if r["model"] != "crude"]
+        assert "no slope is estimable" in found.answer
+    assert [r["estimate"] for r in rows] == [None] * len(rows)
+
+
+def test_an_odds_ratio_too_large_to_be_written_says_so(tmp_path: Path) -> None:
+    """An odds ratio beyond any number that can be written is empty with its reason, not empty alone."""
+    found = cx.explain_churn(opened(tmp_path, customers().assign(revenue=lambda f: f.revenue * 1e-5)), "revenue")
+    odds = found.one(measure="odds_ratio", model="crude")
+    assert (odds["estimate"], odds["effect_label"]) == (None, "too large to be written: take another unit of the term")
+    assert found.one(measure="per_1000", model="crude")["estimate"] is not None
+
+
+def test_noise_is_foretold_as_well_as_by_chance(tmp_path: Path) -> None:
+    """Of one period, what says nothing has an area of a half on average: forecasts of several fifths are put on one base."""
+    errors = []
+    for seed in range(12):
+        dice = np.random.default_rng(seed)
+        frame = pd.DataFrame({"churned": (dice.random(400) < 0.2) * 1.0, "revenue": dice.normal(size=400)})
+        (tmp_path / str(seed)).mkdir()
+        area = cx.foretell_churn(study_of(tmp_path / str(seed), panel=frame), "revenue").one(
+            model="foretold", measure="auc"
+        )
+        errors.append((area["estimate"] - 0.5) / area["std_error"])
+    assert abs(np.mean(errors)) < 0.6  # two errors of the mean of twelve
+
+
+def test_equal_customers_tie() -> None:
+    """Customers who are alike get the same forecast to the last digit: ties of R's pROC::auc(y, fitted(glm(...))) stay ties."""
+    dice = np.random.default_rng(0)
+    x = np.column_stack([*(dice.random((4, 1043)) < 0.4), dice.integers(0, 9, 1043)]).astype(float)
+    fit = fit_logit((dice.random(1043) < expit(x @ [1, -1, 0.3, 0.2, 0.1] - 1)).astype(float), x)
+    assert len(np.unique(fit.predictor)) == len(np.unique(x, axis=0))
+
+
 @pytest.mark.slow
 def test_intervals_of_forecasts_cover_the_truth(tmp_path: Path) -> None:
     """Over drawn tables the intervals of area, calibration and gain hold what the learned model is worth in the base."""

@@ -157,6 +157,36 @@ def test_an_improper_solution_is_told(tmp_path: Path) -> None:
     assert "Leave out that answer" in caveats["improper"]
 
 
+def test_an_answer_asked_the_other_way_round_is_named(tmp_path: Path) -> None:
+    """As psych::alpha(check.keys = FALSE) warns: the answer that runs against the others is named, and no other one."""
+    frame = table()
+    turned = frame.assign(rater_res_2=frame.rater_res_2.max() + frame.rater_res_2.min() - frame.rater_res_2)
+    told = []
+    for name, answers in (("plain", frame), ("turned", turned)):
+        (tmp_path / name).mkdir()
+        found = cx.reliability(opened(tmp_path / name, answers, sites=False), "responsiveness")
+        told.append([c.text for c in found.caveats if c.code == "against"])
+    assert told[0] == []
+    assert "(responsiveness: responsiveness, item 2)" in told[1][0]
+
+
+def test_no_interval_of_a_reliability_passes_one(tmp_path: Path) -> None:
+    """Few customers who answer nearly alike: every interval holds its estimate and ends below 1, where the plain one does not."""
+    rng = np.random.default_rng(1)
+    felt = rng.normal(5, 1.5, 15)
+    frame = pd.DataFrame({f"q{i}": felt + rng.normal(0, noise, 15) for i, noise in enumerate((0.9, 0.9, 3.0))})
+    made = '{mean_of = ["q0", "q1", "q2"], scale = [0, 10]}'
+    finding = cx.reliability(
+        study_of(tmp_path, surveys=frame, columns={"satisfaction": made}),
+        method=("omega", "composite", "others"),
+    )
+    told = [row for row in finding.rows() if row["measure"] in ("omega", "composite_reliability", "ave", "lambda6")]
+    assert len(told) == 4
+    assert any(row["estimate"] + 1.96 * row["std_error"] > 1 for row in told)
+    for row in told:
+        assert row["conf_low"] < row["estimate"] < row["conf_high"] < 1
+
+
 def test_a_misspelt_method_is_refused(tmp_path: Path) -> None:
     """A method that there is not is refused, naming those that there are."""
     study = opened(tmp_path, table(), sites=False)

@@ -14,6 +14,10 @@ from small_study import study_of
 import cxresearch as cx
 from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
+from cxresearch.evidence.blocks import draws
+from cxresearch.evidence.lab.indirect import logistic_parts
+from cxresearch.evidence.lab.pls import fit_paths
+from cxresearch.evidence.moments import moments
 from cxresearch.finding import Finding
 
 # numbers whose limits, if any, hold in whatever a test does to them
@@ -210,3 +214,57 @@ def test_constructs_that_cannot_be_told_apart(tmp_path: Path) -> None:
     finding = cx.paths(study, {Y: [X, M]})
     assert finding.answer.startswith("Not to be relied on")
     assert [r["estimate"] for r in finding.rows(measure="path")] == [pytest.approx(0.3, abs=0.1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("slope", "want"),
+    [
+        (1.0, (0.0902705850557143, 0.0540174991900647)),
+        (4.0, (0.1845014520665971, 0.0271882684981249)),
+        (12.0, (0.2097952273481465, 0.0102455466294246)),
+    ],
+)
+def test_parts_of_a_steep_share(slope: float, want: tuple[float, float]) -> None:
+    """However much what is between says of the outcome, its residual is integrated out as R's integrate does."""
+    # P <- function(x, m) integrate(function(e) plogis(-1 + b * (-.4 + .5 * m + e) + .3 * x) * dnorm(e, 0, .9), -12, 12)
+    parts = logistic_parts(np.zeros((1, 1)), np.ones((1, 1)), np.array([-0.4, 0.5]), 0.9, np.array([-1, slope, 0.3]))
+    np.testing.assert_allclose(parts[0], want, rtol=1e-10)
+
+
+def test_draws_of_blocks_are_draws_of_their_rows(tmp_path: Path) -> None:
+    """Covariances of bootstrap draws are those of the rows that were drawn, also of few and unequal clusters."""
+    dice = np.random.default_rng(4)
+    site = np.repeat(["a", "b", "c", "d", "e"], [3, 30, 5, 12, 4])
+    values = dice.normal(size=(len(site), 2)) + (site == "b")[:, None] * [5.0, 1.0]
+    frame = pd.DataFrame(values, columns=["revenue", "margin"]).assign(site_id=site)
+    frame["customer_id"] = [f"c{i}" for i in frame.index]
+    study = study_of(tmp_path, panel=frame, levels=["customer", "site"])
+    spread = moments(study, study.rows(["revenue", "margin"]), ["revenue", "margin"])
+    for taken, got in zip(1 + draws(5, 30, 1), spread.resampled(30, 1), strict=True):
+        rows = np.repeat(np.arange(len(site)), taken[[spread.parts.labels.index(s) for s in site]].astype(int))
+        np.testing.assert_allclose(got * np.outer(spread.scale, spread.scale), np.cov(values[rows].T, bias=True))
+
+
+@pytest.mark.parametrize("unit", [1.0, 3.0])
+def test_reliability_of_raw_scores(unit: float) -> None:
+    """Of answers that follow one cause each, raw scores are as reliable as they truly are, however their spreads differ."""
+    slopes = np.array([[1.0, 0.2, 0.4, 0, 0, 0], [0, 0, 0, 0.9, 2.0, 0.7]]).T * unit
+    covariance = slopes @ np.array([[1, 0.6], [0.6, 1]]) @ slopes.T + np.diag([0.3, 2.0, 0.1, 0.5, 0.2, 4.0]) * unit**2
+    links = np.array([[False, True], [False, False]])
+    model = fit_paths(covariance, [range(3), range(3, 6)], links, "centroid")
+    np.testing.assert_allclose(model.rho_a, np.diag(model.weights.T @ slopes) ** 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["jackknife", "bootstrap", "bca", "delta", "quasi-bayes"])
+def test_a_term_that_varies_at_one_site(method: str, tmp_path: Path) -> None:
+    """What hangs on one cluster has no interval by any method: draws without it have no number, and are no small change."""
+    dice = np.random.default_rng(3)
+    frame = pd.DataFrame({"customer_id": [f"c{i}" for i in range(200)], "site_id": [f"s{i % 6}" for i in range(200)]})
+    frame["prepaid"] = ((frame.site_id == "s2") & (dice.random(200) < 0.5)) * 1.0
+    frame["revenue"] = dice.normal(size=200)
+    frame["margin"] = frame.revenue + 3 * frame.prepaid + dice.normal(size=200)
+    study = study_of(tmp_path, panel=frame, levels=["customer", "site"])
+    finding = cx.mediate(study, "margin", "prepaid", "revenue", method=method)
+    for record in finding.rows(measure="slope", term="prepaid"):
+        assert (record["conf_low"], record["conf_high"], record["p_value"]) == (None, None, None)
+    assert "no error that could be told" in finding.answer

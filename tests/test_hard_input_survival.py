@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,11 +102,32 @@ def test_separated(tmp_path: Path) -> None:
     assert found.one(term="revenue", model="crude", measure="hazard_ratio")["estimate"] is not None
 
 
+@pytest.mark.parametrize("left", [1.0, 0.5])
+def test_a_term_that_orders_all_leavers(tmp_path: Path, left: float) -> None:
+    """Where a number says who leaves before whom no hazard ratio exists; R's coxph runs out of iterations."""
+    frame = pd.DataFrame({"tenure_m": np.arange(1.0, 201), "churned": (np.arange(200) % 2 < 2 * left) * 1.0})
+    found = cx.survive(study_of(tmp_path, panel=frame.assign(revenue=-frame.tenure_m)), among="revenue", given=[])
+    assert found.one(measure="hazard_ratio")["estimate"] is None
+    assert "separated" in [c.code for c in found.caveats]
+
+
 def test_a_small_level_is_left_out(tmp_path: Path) -> None:
     """Four customers of a segment are in no row, nor in the total that would give them away."""
     found = cx.survive(study_of(tmp_path, panel=HARD["a small level"](customers())), by="needs_segment")
     assert {r["group"] for r in found.rows()} == {"all", "needs_segment=b"}
     assert found.one(measure="median", group="all")["n"] == 196
+
+
+def test_median_where_half_stay_to_the_end(tmp_path: Path) -> None:
+    """Where a curve lies flat at a half to its end the median is the middle, as R: quantile(survfit(Surv(t, e) ~ g), .5)."""
+    months = {"a": (12, 24), "b": (12, 36)}
+    frame = pd.DataFrame(
+        [(g, t, int(t == 12)) for g, two in months.items() for t in two for _ in range(20)],
+        columns=["needs_segment", "tenure_m", "churned"],
+    )
+    found = cx.survive(study_of(tmp_path, panel=frame), by="needs_segment", horizons=[12])
+    medians = found.rows(measure="median")
+    assert [(r["estimate"], r["conf_low"], r["conf_high"]) for r in medians] == [(x, 12, None) for x in (24, 18, 24)]
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1e-8, 0.0), (1.0, 1e9)])
@@ -134,9 +156,12 @@ def test_few_sites(tmp_path: Path) -> None:
         ({"by": "revenue"}, "levels, at most 12 make curves"),
         ({"among": "needs_segment"}, "split by it: survive"),
         ({"origin": "birth"}, "it is activation or window"),
+        ({"horizons": [12, -3]}, "they are one or more numbers of months from 0 on"),
+        ({"horizons": [float("nan")]}, "they are one or more numbers of months from 0 on"),
+        ({"horizons": []}, "they are one or more numbers of months from 0 on"),
     ],
 )
-def test_refused(tmp_path: Path, asked: dict[str, str], told: str) -> None:
+def test_refused(tmp_path: Path, asked: dict[str, Any], told: str) -> None:
     """What cannot be asked is refused with what can."""
     study = study_of(tmp_path, panel=customers())
     with pytest.raises(UsageError, match=told):

@@ -103,6 +103,18 @@ def test_a_cell_is_one_step(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_prose_of_a_report_leads_to_something(name: str):
+    """A step that stands in the notebook alone takes the words before it along: in a report they would lead to nothing."""
+    leading, steps = None, []
+    for cell in [*cells(name), nbformat.v4.new_markdown_cell("# end")]:
+        if cell.cell_type == "code":
+            steps.append("notebook" in cell.metadata.get("tags", []))
+        elif leading is None or cell.source.startswith("#") or (steps and not all(steps)):
+            assert leading is None or not steps or not all(steps), leading
+            leading, steps = (None if "notebook" in cell.metadata.get("tags", []) else cell.source), []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_prose_carries_no_number(name: str):
     """Next month's number is another: prose says how to read, findings say what there is."""
     for cell in cells(name):

@@ -32,7 +32,7 @@ def matrix(finding: Finding, down: str = "term", across: str = "outcome") -> Axe
     with themed():
         from matplotlib import pyplot
 
-        _, ax = pyplot.subplots(figsize=(WIDTH, 1.0 + max(0.19 * len(rows), 0.3 * min(len(rows), 5))))
+        _, ax = pyplot.subplots(figsize=(WIDTH, 0.9 + max(0.135 * len(rows), 0.3 * min(len(rows), 5))))
         grid = [[0.0] * len(columns) for _ in rows]
         for r in records:
             at, value = (columns.index(r[across]), rows.index(r[down])), r["estimate"]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LABEL_INCHES, NOTE_INCHES = 1.7, 1.5
+ROOMY, CLOSE, FEW_LINES = 0.22, 0.175, 12  # inches of a line; many stand closer, so that their letters need not shrink
 MOST_LINES = 30  # a taller chart fits no page; what is left out is said, and stands in the table
 
 
@@ -47,8 +48,9 @@ def draw(lines: Sequence[Line], axis: str) -> Axes:
 
     shown = lines[:MOST_LINES]
     texts = [(wrapped(line.label, LABEL_INCHES, TEXT_SIZE, weight=_weight(line)), _note(line)) for line in shown]
-    heights = [0.115 + 0.165 * (1 + max(text.count("\n") for text in pair)) for pair in texts]
-    _, ax = pyplot.subplots(figsize=(WIDTH, max(1.7, 1.0 + sum(heights))))
+    row = ROOMY if len(shown) <= FEW_LINES else CLOSE
+    heights = [row + 0.165 * max(text.count("\n") for text in pair) for pair in texts]
+    _, ax = pyplot.subplots(figsize=(WIDTH, max(1.6, 0.9 + sum(heights))))
     places = [sum(heights[:i]) + heights[i] / 2 for i in range(len(heights))]
     ax.set_ylim(sum(heights), 0)  # in inches, so that marks are as thick in a chart of 3 rows as in one of 30
     ax.set_yticks(places, [label for label, _ in texts])

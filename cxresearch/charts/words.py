@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from cxresearch.data.terms import BY_NAME
@@ -62,9 +63,8 @@ def shared_name(labels: Sequence[str]) -> tuple[str, list[str]]:
 def shared_start(texts: Sequence[str]) -> tuple[str, list[str]]:
     """The words that all texts begin with, and what each says after them: `score against`, [`a month before`, `a year before`]."""
     split = [text.split() for text in texts]
-    words = list(zip(*split, strict=False))
-    count = next((i for i, same in enumerate(words) if len(set(same)) > 1), 0)
-    return " ".join(split[0][:count]), [" ".join(text[count:]) for text in split]
+    shared = list(takewhile(lambda same: len(set(same)) == 1, zip(*split, strict=False)))
+    return " ".join(words[0] for words in shared), [" ".join(text[len(shared) :]) for text in split]
 
 
 def printed(record: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from ibis.expr.operations import Field
 
 from cxresearch.data import periods
 from cxresearch.data.mapping import LEVELS, Mapping
+from cxresearch.data.marks import mark, mark_of_two
 from cxresearch.data.matching import MOST_ROWS
 from cxresearch.data.terms import EVENT_KEYS, KEYS, TERMS
 from cxresearch.errors import GateClosed, UsageError
@@ -198,14 +199,9 @@ def gate(mapping: Mapping, sources: MappingType[str, Source], period: str) -> No
             _event_gate(sources, name, key, told)
 
 
-def mark(first: ir.Value, second: ir.Value) -> ir.Value:
-    """A number for two values, different where one of them is: the engine's own hash, as good as it must be."""
-    return first.hash() ^ second.hash().hash()  # of equal values one hash would undo the other
-
-
 def _repeats(table: ir.Table) -> dict[str, ir.Value]:
     # marks are enough to see that all are different, which is how it should be
-    return {"rows": table.count(), "different": mark(table.customer_id, table.period).nunique()}
+    return {"rows": table.count(), "different": mark_of_two(table.customer_id, table.period).nunique()}
 
 
 def _ends(table: ir.Table, column: str, where: ir.Value | None = None) -> dict[str, ir.Value]:
@@ -229,7 +225,7 @@ def _looked_at(source: Source, key: str, last: str, told: MappingType[str, dict[
     table = source.select(own)
     asked = {"rows": table.count()}
     if key in own:
-        asked |= {"known": table[key].count(), "different": table[key].hash().nunique()}
+        asked |= {"known": table[key].count(), "different": mark(table[key]).nunique()}
         asked |= {name: found.any() for name, found in _met(table, key, told).items()}
     if "period" in own:
         asked |= {"months": table.period.collect(distinct=True)}

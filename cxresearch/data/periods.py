@@ -55,6 +55,11 @@ def in_words(months: Sequence[str]) -> str:
     return months[0] if len(months) == 1 else f"{months[0]} to {months[-1]}"
 
 
+def are_months(words: str) -> bool:
+    """Whether a text is one month, or the first and the last of several, as `in_words` says them."""
+    return all(is_month(end) for end in words.split(" to "))
+
+
 def months(period: str) -> tuple[str, ...]:
     """The months of a period, oldest first: the month itself, or the three of a quarter."""
     quarter = _QUARTER.fullmatch(period)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.matching import MOST_ROWS
-from cxresearch.data.memory import WHOSE, Fetched, Matched, fetched, whose
+from cxresearch.data.memory import WHOSE, Fetched, fetched, matched, whose
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS
 from cxresearch.errors import UsageError
 
@@ -79,7 +79,7 @@ class Units:
         own = self._fetched(
             "surveys", self._said(survey), lambda names: told.answered(names, only=wanted).select(names)
         )
-        return Matched(own, panel).table()
+        return matched(own, panel).table()
 
     def _fetched(self, name: str, columns: Iterable[str], rows: Callable[[list[str]], ir.Table]) -> Fetched:
         """Columns of a source; one after the other only where its rows come in one order, else all at once."""
@@ -110,7 +110,7 @@ class Units:
         panel = self.of("panel", wanted)
         if (there := fetched(panel)) is None:
             return table.inner_join(panel.select(*columns), list(KEYS))
-        return Matched(Fetched.of(table.to_pyarrow()), there).table()
+        return matched(Fetched.of(table.to_pyarrow()), there).table()
 
     def _panel(self, wanted: tuple[str, ...], names: Sequence[str] | None = None) -> ir.Table:
         """The panel rows of some months, with all terms or those that are named."""

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from cxresearch.data import periods
 from cxresearch.data.study import Study
 from cxresearch.evidence import sampling
-from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.held import Asked, Held, hold, met
 from cxresearch.evidence.moments import Spread, Summary, moments
-from cxresearch.evidence.rows import Rows, rows
-
-Array = NDArray[np.float64]
-Covariances: TypeAlias = Callable[[Array, Members], tuple[Array, Array]]
-FEWEST = 3  # rows that have a correlation
 
 
 @dataclass(frozen=True)
@@ -34,34 +25,14 @@ class Pair:
     lacking: tuple[str, ...] = ()
 
 
-class Ranked(NamedTuple):
-    """The covariances of the ranks of columns of rows: of all rows (p, p), and without each part (S, p, p)."""
-
-    rows: Rows
-    full: Array
-    left_out: Array
-
-    def are_of(self, columns: Sequence[str], n: int) -> bool:
-        """Whether these columns, of so many rows, are the first ones."""
-        return self.rows.columns[: len(columns)] == tuple(columns) and self.rows.n == n
-
-    def first(self, p: int) -> Ranked:
-        """Those of the first columns."""
-        return self._replace(full=self.full[:p, :p], left_out=self.left_out[:, :p, :p])
-
-
 class Asking:
-    """The rows of one call of relate: every summary is made once and serves all its pairs.
+    """The rows of one call of relate: every summary is made once and serves all its pairs."""
 
-    `adjusts` says that after the crude correlation of a pair comes the one with others held fixed.
-    """
-
-    def __init__(self, study: Study, pairs: Sequence[Pair], adjusts: bool) -> None:
-        self.study, self.pairs, self.adjusts = study, pairs, adjusts
+    def __init__(self, study: Study, pairs: Sequence[Pair]) -> None:
+        self.study, self.pairs = study, pairs
         self.notes = sampling.Notes(study)
         self.sampled = False
         self._summaries: dict[tuple[Any, ...], Summary] = {}
-        self._ranked: dict[Covariances, tuple[Held, Ranked]] = {}
         self._lagged: dict[tuple[Held, str, int], Held] = {}
 
     def rows(self, pair: Pair, columns: Sequence[str]) -> Asked:
@@ -112,25 +83,6 @@ class Asking:
         if not within:
             self.notes.saw(spread, columns)
         return spread
-
-    def ranked(self, table: Asked, columns: Sequence[str], wide: Sequence[str], covariances: Covariances) -> Ranked:
-        """What `covariances` make of columns; of `wide`, which begin with them, at once where no row lacks the others."""
-        held = hold(self.study, table, wide)
-        if held is None:
-            return self._ranks(rows(self.study, table, columns), covariances)
-        known, (before, kept) = int(held.known(columns).sum()), self._ranked.get(covariances, (None, None))
-        if kept is None or before is not held or not kept.are_of(columns, known):
-            every = wide if int(held.known(wide).sum()) == known else columns
-            kept = self._ranks(rows(self.study, held, every), covariances)
-            if len(wide) > len(columns):  # else nothing more is asked of them
-                self._ranked[covariances] = held, kept
-        return kept.first(len(columns))
-
-    def _ranks(self, found: Rows, covariances: Covariances) -> Ranked:
-        self.sampled |= found.sampled
-        if found.n < FEWEST:
-            return Ranked(found, np.empty((0, 0)), np.empty((0, 0, 0)))
-        return Ranked(found, *covariances(found.values, found.members))
 
     def _columns(self, pair: Pair, own: str, *, bare: bool) -> list[str]:
         alike = [p for p in self.pairs if p.outcome == pair.outcome and (p.term == pair.term or not own)]

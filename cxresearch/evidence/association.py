@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +44,15 @@ def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
     if not len(held):
         return own
     cross, middle = covariance[..., pair[:, None], held], covariance[..., held[:, None], held]
-    inverse = _inverse(middle.tobytes(), middle.shape)
+    inverse = _inverse(middle)
     with np.errstate(invalid="ignore"):
         return own - cross @ inverse @ np.swapaxes(cross, -1, -2)
 
 
-@lru_cache(maxsize=4)
-def _inverse(middle: bytes, shape: tuple[int, ...]) -> Array:
-    """The pseudo-inverse of what is held fixed, made once: the pairs of a question mostly hold the same in the same rows."""
+def _inverse(middle: Array) -> Array:
+    """The pseudo-inverse of matrices (…, k, k) of what is held fixed."""
     # matrices of no rows are NaN: they stay so in what is left of the pair, but no inverse may meet them
-    held = np.nan_to_num(np.frombuffer(middle).reshape(shape))
+    held = np.nan_to_num(middle)
     with contextlib.suppress(np.linalg.LinAlgError):
         inverse = np.linalg.inv(held)
         if np.abs(held).max(initial=0) * np.abs(inverse).max(initial=0) < PLAIN:  # mostly nothing is said twice

@@ -17,7 +17,15 @@ from cxresearch.evidence.forecast import leakage, refuse_afterwards
 from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.leavers import leavers_by_answer
-from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out, varies
+from cxresearch.evidence.logistic import (
+    average_difference,
+    average_without,
+    fit_logit,
+    leave_one_out,
+    repeated,
+    standardised,
+    varies,
+)
 from cxresearch.evidence.passes import Passed, fit_in_passes
 from cxresearch.evidence.rows import CAP, Rows, rows
 from cxresearch.finding import Caveat, Finding
@@ -28,6 +36,7 @@ EVENTS_A_TERM = 10  # with fewer leavers for each term of a model its interval i
 LEVELS_SHOWN = 11
 METHODS = ("logit", "cloglog", "penalised")
 NUMBERS = ("estimate", "std_error", "df", "conf_low", "conf_high", "p_value")
+REPEATED = "the term does not vary beside those that are held fixed: hold fewer of them fixed"
 ENRICHED_HAZARD = (
     "hazards of panel.churned in an enriched table are not the operator's; method='logit' gives odds ratios that are"
 )
@@ -142,6 +151,9 @@ def _term_rows(
         return [row(measure=m, effect_label=reason[1], **base) for m in ("per_1000", ratio)], doubts, found
     fit = fit_logit(y, x, link="cloglog" if method == "cloglog" else "logit")
     doubts = leakage({definition.label: x[:, 0]}, y) if model == "crude" else []
+    if repeated(fit.standard.T @ fit.standard)[1]:
+        made = [row(measure=m, effect_label=REPEATED, **base) for m in ("per_1000", ratio)]
+        return made, [*doubts, Caveat("no-variation", f"{definition.label}: {REPEATED}")], found
     if not fit.converged:
         told = _separation(study, term, y, x[:, 0])
         return (
@@ -179,7 +191,7 @@ def _term_rows(
             **({"effect_label": UNKNOWN_RATE if odds is None else None} | base),
             **per_1000.numbers(),
         ),
-        row(measure=ratio, **base, **_odds(log_odds).numbers()),
+        row(measure=ratio, **(base | _odds(log_odds))),
     ]
     if method == "cloglog" and study.enriched:  # only odds ratios are the same in a table that over-samples leavers
         made = [r | dict.fromkeys(NUMBERS) | {"effect_label": ENRICHED_HAZARD} for r in made]
@@ -199,13 +211,13 @@ def _large_rows(
         "unit": term.step_label,
     }
     base |= {"events": found.events, "clusters": found.cluster_count}
-    why = None if found.converged else "leaving is separated, or too few left or stayed. A slope does not exist"
+    why = None
+    if not found.converged:
+        why = Caveat("separated", "leaving is separated, or too few left or stayed. A slope does not exist")
+    elif found.repeated[1]:
+        why = Caveat("no-variation", REPEATED)
     if why is not None:
-        return (
-            [row(measure=x, effect_label=why, **base) for x in ("per_1000", "odds_ratio")],
-            [Caveat("separated", why)],
-            found,
-        )
+        return [row(measure=x, effect_label=why.text, **base) for x in ("per_1000", "odds_ratio")], [why], found
     doubts = sampling.few_parts(study, found.parts, found.cluster_count)
     per_1000 = inference.jackknife(1000 * found.effect, 1000 * found.effect_left_out, blocks=found.parts)
     log_odds = inference.jackknife(
@@ -213,7 +225,7 @@ def _large_rows(
     )
     made = [
         row(measure="per_1000", **base, **per_1000.numbers()),
-        row(measure="odds_ratio", **base, **_odds(log_odds).numbers()),
+        row(measure="odds_ratio", **(base | _odds(log_odds))),
     ]
     return made, doubts, found
 
@@ -231,6 +243,9 @@ def _penalised_row(study: Study, term: str, held: Sequence[str]) -> dict[str, An
         return row(
             **base, effect_label="nobody or everybody left, the term is the same in all rows, or there are too few"
         )
+    design = standardised(x)[0]
+    if repeated(design.T @ design)[1]:
+        return row(**base, effect_label=REPEATED)
     got = penalised_interval(y, x, 0)
     if got.estimate is None:
         return row(**base, effect_label="the penalised likelihood has no maximum")
@@ -238,22 +253,21 @@ def _penalised_row(study: Study, term: str, held: Sequence[str]) -> dict[str, An
     kind = "profile interval of the penalised likelihood" if found.independent else "no interval: rows are clustered"
     low, high = (None if end is None else step * end for end in ends)
     log_odds = Interval(step * got.estimate, None, None, low, high, got.p_value if found.independent else None)
-    return row(
-        **base,
-        **_odds(log_odds).numbers(),
-        effect_label=f"{TOO_FEW} leavers or stayers to judge by without a penalty; {kind}",
-    )
+    told = f"{TOO_FEW} leavers or stayers to judge by without a penalty; {kind}"
+    return row(**(base | {"effect_label": told} | _odds(log_odds)))
 
 
-def _odds(log_odds: Interval) -> Interval:
-    """An odds ratio from the interval of its logarithm; the standard error by the delta method."""
+def _odds(log_odds: Interval) -> dict[str, Any]:
+    """An odds ratio from the interval of its logarithm, as columns of a Finding; the standard error by the delta method."""
     if log_odds.estimate is None:
-        return log_odds
+        return log_odds.numbers()
     with np.errstate(over="ignore"):  # an end too far out to be written is null in the table
         ratio = float(np.exp(log_odds.estimate))
         ends = [float(np.exp(end)) if end is not None else None for end in (log_odds.conf_low, log_odds.conf_high)]
+    if not np.isfinite(ratio):
+        return {"effect_label": "too large to be written: take another unit of the term"}
     error = ratio * log_odds.std_error if log_odds.std_error is not None else None
-    return Interval(ratio, error, log_odds.df, ends[0], ends[1], log_odds.p_value)
+    return Interval(ratio, error, log_odds.df, ends[0], ends[1], log_odds.p_value).numbers()
 
 
 def _not_estimable(study: Study, y: np.ndarray, x: np.ndarray, events: int) -> tuple[str, str] | None:

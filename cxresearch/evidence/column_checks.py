@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cxresearch.data.memory import Fetched, Matched, fetched
+from cxresearch.data.memory import Fetched, fetched, matched
 from cxresearch.data.study import Study
 from cxresearch.data.terms import AFTER_LEAVING, BY_NAME, EARNED, KEYS
 from cxresearch.evidence import pitfalls
@@ -67,7 +67,7 @@ def _looked(study: Study, name: str) -> Looked:
         table = study.rows(own)
         rows, columns = fetched(table), table.columns
         if rows is not None:
-            rows.select([*KEYS, *own])  # at once
+            rows.prepare([*KEYS, *own])  # at once
         of = rows.num_rows if rows is not None else int(table.count().to_pyarrow().as_py())
     else:
         # only what the checks read of the panel: all of its columns would be joined a second time for nothing
@@ -77,7 +77,7 @@ def _looked(study: Study, name: str) -> Looked:
         table, columns = source.answered(told, only=study.periods), (*told, *shared)
         if (there := fetched(panel)) is not None:
             answers = Fetched.of(table.to_pyarrow())
-            rows, of = Matched(answers, there), answers.num_rows
+            rows, of = matched(answers, there), answers.num_rows
         else:
             of, rows = int(table.count().to_pyarrow().as_py()), None
             table = table.inner_join(panel.select(*KEYS, *shared), list(KEYS))

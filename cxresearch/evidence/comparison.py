@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxresearch.data.periods import is_month
+from cxresearch.data.periods import are_months
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, multiplicity
 from cxresearch.evidence.inference import Kept
@@ -105,7 +105,7 @@ def _differences(now: Finding, before: Finding, against: str) -> list[dict[str, 
 
 def _same(record: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two rows the same number: their key, without the period that a term may name."""
-    return tuple(None if k == "term" and is_month(record[k] or "") else record[k] for k in KEY)
+    return tuple(None if k == "term" and are_months(record[k] or "") else record[k] for k in KEY)
 
 
 def _difference(
@@ -119,8 +119,8 @@ def _difference(
         for name in ("n", "events", "clusters")
     }
     identity: dict[str, Any] = {name: now[name] for name in ("outcome", "term", "group", "model")}
-    if against and is_month(now["term"] or ""):
-        identity["term"] = None  # a number of one month: which one, the finding says
+    if against and are_months(now["term"] or ""):
+        identity["term"] = None  # a number of a period of its own: which one, the finding says
     return row(
         **identity, measure="difference", unit=f"{MEASURES[now['measure']].label}{against}", effect=before["estimate"],
         effect_label=label if interval.std_error is not None else f"{label}; {NOT_TESTED}", **counts, **interval.numbers(),

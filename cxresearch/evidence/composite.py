@@ -47,7 +47,7 @@ def index_rows(found: Split, of: str, weights: Array, reliable: Sequence[tuple[f
     base: dict[str, Any] = {"outcome": of, "term": "index", "model": "index", **found.counts}
     unit = "of the variance of the index"
     return [
-        row(measure="r2", **base, **ranking.interval(index, found.left)),
+        row(measure="r2", **base, **ranking.interval(index, found.left, "r2")),
         row(measure="r2_difference", **base, **less),
         row(measure="share", unit=unit, **base | {"model": "index_range"}, **hull(np.stack(sure), found.left)),
     ]

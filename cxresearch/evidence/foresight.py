@@ -17,7 +17,7 @@ from cxresearch.evidence.enrichment import per_1000, true_odds
 from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Array
 from cxresearch.evidence.lab.penalised import fit_penalised
-from cxresearch.evidence.logistic import fit_logit
+from cxresearch.evidence.logistic import fit_logit, linear
 from cxresearch.evidence.rows import Rows, rows, rows_among
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
@@ -37,10 +37,14 @@ SPOKEN = {
 
 
 class Trial(NamedTuple):
-    """Rows that were judged: leaving (n,), blocks (n,), log odds foretold by each set of terms (n,), and each term (n,)."""
+    """Rows that were judged: leaving (n,), blocks (n,), log odds foretold by each set of terms (n,), and each term (n,).
+
+    `plain` (n,) are the log odds of leaving in the rows that each forecast was learned from.
+    """
 
     found: Rows
     told: dict[str, Array]
+    plain: Array
     terms: dict[str, Array]
     separated: bool
     how: str
@@ -49,13 +53,21 @@ class Trial(NamedTuple):
     def y(self) -> Array:
         return self.found.of("churned")
 
+    def ranked(self, name: str) -> Array:
+        """Forecasts to be put in order: less the plain rate that they were learned with.
+
+        A fifth with many leavers is foretold from fewer, so forecasts of several fifths taken together would put it last.
+        Source: Airola et al. (2011), Computational Statistics & Data Analysis 55, on areas pooled over folds.
+        """
+        return np.asarray((self.told[name] - self.plain).round(9))  # equal terms, equal ranks, rounding aside
+
 
 def foretell_churn(study: Study, among: str | Sequence[str] | Mapping[str, Sequence[str]]) -> Finding:
     """How well leaving is foretold by what was known before, and what each block of terms adds.
 
     `among` are terms (or a role), or blocks of terms by name. A logistic model of the earlier periods of the window
     foretells the last ones, which hold a quarter of the leavers; with one period only, each fifth of the clusters is
-    foretold from the others. Rows of model foretold: auc; log_loss (nats); log_loss_difference (what is saved of the
+    foretold from the others (put in order less the plain rate of those others). Rows of model foretold: auc; log_loss (nats); log_loss_difference (what is saved of the
     log loss of foretelling everybody the plain rate, %); brier; brier_scaled; calibration (terms calibration_intercept,
     right at 0, and calibration_slope, right at 1); share (top_tenth: of all leavers, those in the tenth with the
     highest forecasts). Leavers per 1,000 in each tenth stand as models foretold and observed. Each block has its auc
@@ -141,7 +153,9 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
     if len(blocks) > 1:
         sets |= {f"not {b}": tuple(t for t in terms if t not in block) for b, block in blocks.items()}
     told: dict[str, Array] = {}
-    separated = False
+    plain, separated = np.empty(len(y)), False
+    for learn, judge in splits:
+        plain[judge] = math.log(y[learn].sum() / (1 - y[learn]).sum())
     for name, chosen in sets.items():
         same = next((other for other in told if sets[other] == chosen), None)
         if same is not None:  # of two blocks, one alone is all but the other
@@ -151,10 +165,10 @@ def _trial(study: Study, blocks: Mapping[str, Sequence[str]], terms: Sequence[st
         for learn, judge in splits:
             fit = fit_logit(y[learn], values[learn])
             separated |= not fit.converged
-            slopes = (fit if fit.converged else fit_penalised(y[learn], values[learn])).coefficients
-            told[name][judge] = slopes[0] + values[judge] @ slopes[1:]
+            model = fit if fit.converged else fit_penalised(y[learn], values[learn])
+            told[name][judge] = linear(values[judge], model.coefficients)
         told[name] = told[name][own]
-    return Trial(found, told, {t: x[own, i] for t, i in place.items()}, separated, how)
+    return Trial(found, told, plain[own], {t: x[own, i] for t, i in place.items()}, separated, how)
 
 
 def _spoken(study: Study, block: str) -> str:
@@ -181,19 +195,24 @@ def _rows(study: Study, trial: Trial, blocks: Mapping[str, Sequence[str]]) -> li
     made = [
         row(model="foretold", measure=measure, term=term, **base, **more, **interval.numbers())
         for measure, term, interval, more in (
-            ("auc", None, forecast.auc_interval(y, best, alone), {}),
+            ("auc", None, forecast.auc_interval(y, trial.ranked("all"), alone), {}),
             ("log_loss", None, forecast.mean_interval(losses["all"], own_blocks), {"unit": "nats a row"}),
             ("log_loss_difference", None, saved(plain - losses["all"]), per_cent),
             ("brier", None, forecast.mean_interval(squares, own_blocks), {}),
             ("brier_scaled", None, scaled, {}),
             ("calibration", "calibration_intercept", intercept, {}),
             ("calibration", "calibration_slope", slope, {}),
-            ("share", "top_tenth", forecast.caught_interval(y, best, own_blocks), {"unit": "of all leavers"}),
+            (
+                "share",
+                "top_tenth",
+                forecast.caught_interval(y, trial.ranked("all"), own_blocks),
+                {"unit": "of all leavers"},
+            ),
         )
     ]
     worse = {block: ("all", f"not {block}") for block in blocks} | {"end_to_end": ("all", f"only {next(iter(blocks))}")}
     for block in blocks:
-        area = forecast.auc_interval(y, told[f"only {block}"], alone)
+        area = forecast.auc_interval(y, trial.ranked(f"only {block}"), alone)
         made.append(row(model="alone", measure="auc", term=block, **base, **area.numbers()))
     for name, (with_it, without) in worse.items() if len(blocks) > 1 else ():
         gain = saved(losses[without] - losses[with_it]).numbers()
@@ -201,7 +220,8 @@ def _rows(study: Study, trial: Trial, blocks: Mapping[str, Sequence[str]]) -> li
     if len(blocks) > 1:
         more: dict[str, Any] = {"effect_label": SEPARATED}
         if not trial.separated:
-            more = forecast.caught_interval(y, best, own_blocks, told[worse["end_to_end"][1]]).numbers()
+            other = trial.ranked(worse["end_to_end"][1])
+            more = forecast.caught_interval(y, trial.ranked("all"), own_blocks, other).numbers()
         made.append(row(model="blocks", measure="difference", term="top_tenth", unit="of all leavers", **base, **more))
     return made + _tenths(study, trial)
 

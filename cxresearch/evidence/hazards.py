@@ -13,7 +13,7 @@ from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, multiplicity, pitfalls, sampling
 from cxresearch.evidence.lab import proportional as cox
 from cxresearch.evidence.lives import Array, Lives, coded, doubts, followed, one_row_each
-from cxresearch.evidence.logistic import varies
+from cxresearch.evidence.logistic import repeated, varies
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.table import TOO_FEW, row
@@ -34,7 +34,7 @@ def hazard_ratios(
     lacking: Sequence[str],
 ) -> Finding:
     """Cox's hazard ratios of terms: each alone (crude), and all with what is held fixed in one model (adjusted)."""
-    asked = (among,) if isinstance(among, str) else tuple(among)
+    asked = (among,) if isinstance(among, str) else tuple(dict.fromkeys(among))
     terms, without, missing = sampling.absent(study, asked, "hazard_ratio")
     usual = (study.usage + study.price) if given is None else given
     held = tuple(c for c in usual if c not in terms and c != by)
@@ -129,7 +129,8 @@ def _obstacle(study: Study, x: Array, events: int, n: int) -> tuple[str, str] | 
         return "few-events", f"only {sampling.told(study, events)} leavers; at least {FEW_EVENTS} are needed"
     if not varies(x).all():
         return "no-variation", "a term is the same for everybody: leave it out"
-    if np.linalg.matrix_rank((x - x.mean(0)) / x.std(0), tol=1e-7 * np.sqrt(n)) < x.shape[1]:
+    standard = (x - x.mean(0)) / x.std(0)
+    if repeated(standard.T @ standard).any():
         return "no-variation", "a term says what others say: leave it out"
     return None
 

@@ -115,8 +115,6 @@ class Held:
         """One number for customer and month of each row, and the rows in its order."""
         return self._rows.numbered_keys
 
-    among = staticmethod(among)
-
 
 class _Part(Held):
     """Some of the rows of a table that is held: nothing is fetched anew."""
@@ -131,7 +129,7 @@ class _Part(Held):
         return self._whole.number(name)[self._at]
 
     def _text(self, name: str) -> Codes:
-        return self.among(self._whole.text(name), self._at)
+        return among(self._whole.text(name), self._at)
 
     def column(self, name: str) -> pa.ChunkedArray:
         """A column as it was fetched, or its values of these rows alone."""
@@ -154,12 +152,12 @@ class _Part(Held):
     @cached_property
     def cluster(self) -> Codes:
         """The cluster of each row."""
-        return self.among(self._whole.cluster, self._at)
+        return among(self._whole.cluster, self._at)
 
     @cached_property
     def block(self) -> Codes:
         """The block of each row."""
-        return self.among(self._whole.block, self._at)
+        return among(self._whole.block, self._at)
 
 
 def hold(study: Study, table: Asked, columns: Sequence[str]) -> Held | None:

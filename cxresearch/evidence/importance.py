@@ -28,7 +28,7 @@ WAYS = {
     "first": "R² of each term alone, as a share of R² of all; shares add up to more than 1 where terms overlap",
     "last": "what each term adds to all others, as a share of R²; shares add up to less than 1 where terms overlap",
     "betasq": "squared standardised slopes as a share of R²; they need not add up to 1",
-    "pratt": "standardised slope times correlation, as a share of R²",
+    "pratt": "standardised slope times correlation, as a share of R²; below 0 or above 1 where terms overlap, and then no share",
     "car": "squared correlation-adjusted marginal correlations, as a share of R²",
     "performance": "LMG shares beside the mean of each term, 0 to 100 of its range",
     "dominance": "LMG shares beside what each term adds to smaller and larger sets of others, and how often it adds more",

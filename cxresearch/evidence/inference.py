@@ -79,7 +79,7 @@ def jackknife(
     """Interval of a smooth number from its values without one part each: t with one degree less than there are blocks.
 
     `on` names the measure of the closed list on whose scale the interval is symmetric (Fisher's z for correlations,
-    the logit for shares). `blocks` says what the parts are (default: one block each). The standard error is on the own
+    the logit for shares, the logarithm of what is left to 1 for R² and reliabilities). `blocks` says what the parts are (default: one block each). The standard error is on the own
     scale; the p-value is against a value of zero. With fewer than 20 blocks in effect the degrees of freedom are theirs.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 11; Blocks.error for two ways.
     """
@@ -99,7 +99,7 @@ def jackknife(
         return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
     middle = scale.forward(full)
     spread = parts.error(_forward(scale, values))
-    if scale.scale == "fisher_z" and spread > 0:
+    if scale.scale in ("fisher_z", "log_rest") and spread > 0:  # where zero stays zero
         p_value = _two_sided(abs(middle) / spread, df)
     low, high = scale.back(middle - half * spread), scale.back(middle + half * spread)
     return Interval(float(full), error, df, low, high, p_value, kept)
@@ -137,9 +137,9 @@ def _parts(kept: Kept) -> list[dict[str, tuple[float, float]]]:
 def _inside(scale: Measure, full: float, values: Array) -> bool:
     """Whether the scale is defined for all values."""
     lowest, highest = min(full, values.min()), max(full, values.max())
-    limits = {"fisher_z": (-1.0, 1.0), "logit": (0.0, 1.0), "log": (0.0, math.inf)}.get(
-        scale.scale, (-math.inf, math.inf)
-    )
+    limits = {
+        "fisher_z": (-1.0, 1.0), "logit": (0.0, 1.0), "log": (0.0, math.inf), "log_rest": (-math.inf, 1.0),
+    }.get(scale.scale, (-math.inf, math.inf))  # fmt: skip
     return limits[0] < lowest and highest < limits[1]
 
 
@@ -174,13 +174,23 @@ def z_interval(r: float, error: float, p_value: float, level: float) -> Interval
     return Interval(r, error * (1 - r * r), None, float(low), float(high), p_value)
 
 
-def wald(estimate: float, std_error: float, df: float | None, level: float = LEVEL) -> Interval:
-    """Interval of an estimate with a standard error: normal, or t where degrees of freedom are given."""
+def wald(
+    estimate: float, std_error: float, df: float | None, level: float = LEVEL, *, on: str | None = None
+) -> Interval:
+    """Interval of an estimate with a standard error: normal, or t where degrees of freedom are given.
+
+    `on` names a measure that never passes 1: its interval is symmetric in the logarithm of what is left to 1.
+    """
     if not (math.isfinite(estimate) and math.isfinite(std_error)):
         return NOTHING if not math.isfinite(estimate) else Interval(estimate)
     quantile = _quantile(level, df)
     p_value = _two_sided(abs(estimate) / std_error, df) if std_error > 0 else None
-    return Interval(estimate, std_error, df, estimate - quantile * std_error, estimate + quantile * std_error, p_value)
+    half, rest = quantile * std_error, 1 - estimate
+    low, high = estimate - half, estimate + half
+    if on is not None and MEASURES[on].scale == "log_rest" and rest > 0:
+        middle, stretched = MEASURES[on].forward(estimate), half / rest
+        low, high = (MEASURES[on].back(middle + side * stretched) for side in (-1, 1))
+    return Interval(estimate, std_error, df, low, high, p_value)
 
 
 def share_interval(share: float, n: int, std_error: float | None, df: float | None, level: float = LEVEL) -> Interval:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
-from cxresearch.evidence.asking import Asking, Pair, Ranked, rate
+from cxresearch.evidence.asking import Asking, Pair, rate
 from cxresearch.evidence.association import alpha, partial, pearson, semipartial
+from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.held import Asked, complete, levels
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.polychoric import polychoric, tables_by_part, two_step
@@ -80,15 +81,15 @@ def _each(
     if given and "semipartial" in pair.methods:
         part = _part_interval(spread, held)
         made.append(_row(pair, model, "semipartial", part, spread.n, spread.clusters, group))
-    wide = [*spread.columns, *pair.given] if model == "crude" and ask.adjusts else spread.columns
+    if not {"spearman", "kendall", "polychoric"} & set(pair.methods):
+        return made
+    found = rows(ask.study, table, spread.columns)
+    ask.sampled |= found.sampled
     for method, measure, covariances in (("spearman", "rho", rank_covariances), ("kendall", "tau", concordances)):
         if method in pair.methods:
-            ranked = ask.ranked(table, spread.columns, wide, covariances)
-            interval = _rank_interval(ranked, measure, estimator, given)
-            made.append(_row(pair, model, measure, interval, ranked.rows.n, ranked.rows.cluster_count, group))
+            interval = _rank_interval(found, measure, covariances, estimator, given)
+            made.append(_row(pair, model, measure, interval, found.n, found.cluster_count, group))
     if "polychoric" in pair.methods and model == "crude":
-        found = rows(ask.study, table, spread.columns)
-        ask.sampled |= found.sampled
         made += _polychoric(pair, ask, group, found)
     return made
 
@@ -111,13 +112,19 @@ def _part_interval(spread: Spread, held: Sequence[int]) -> Interval:
     return interval
 
 
-def _rank_interval(ranked: Ranked, measure: str, estimator: Callable[[Array], Array], given: int) -> Interval:
+def _rank_interval(
+    found: Rows,
+    measure: str,
+    covariances: Callable[[Array, Members], tuple[Array, Array]],
+    estimator: Callable[[Array], Array],
+    given: int,
+) -> Interval:
     """Interval of a rank correlation: textbook where rows are independent, else jackknife."""
-    found = ranked.rows
     if found.n < 3:
         return inference.NOTHING
-    estimate = float(estimator(ranked.full))
-    interval = inference.jackknife(estimate, estimator(ranked.left_out), on=measure, blocks=found.members.blocks)
+    full, left_out = covariances(found.values, found.members)
+    estimate = float(estimator(full))
+    interval = inference.jackknife(estimate, estimator(left_out), on=measure, blocks=found.members.blocks)
     if not found.independent:
         return interval
     if measure == "tau":

@@ -37,7 +37,7 @@ def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.No
         parts.append("Corrected for unreliability by Cronbach's alpha of the items, whose own error is counted.")
     if any(record["model"] == "all_customers" for record in table):
         parts.append(f"Range for all customers: {silent.ASSUMPTION}.")
-    parts.append(notes.interval_method())
+    parts.append(notes.interval_method(textbook=True))
     return " ".join(parts)
 
 

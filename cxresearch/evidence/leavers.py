@@ -201,7 +201,7 @@ def _of_report(study: Study, last: dict[str, Any], odds: float | None) -> dict[s
     if len(known) == 1:
         return last | {"group": "all", "term": known[0]}
     found = rows(study, study.rows(["churned"], only=known), ["churned"])
-    return _rate_row(found, found.of("churned"), "all", odds) | {"term": f"{known[0]} to {known[-1]}"}
+    return _rate_row(found, found.of("churned"), "all", odds) | {"term": periods.in_words(known)}
 
 
 def _rate_row(found: Rows, y: np.ndarray, group: str, odds: float | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from cxresearch.data.matching import in_order
 Array = NDArray[np.float64]
 Link = Literal["logit", "cloglog"]
 SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
+SHARED = 1e-6  # a column of a smaller part in the directions that are nothing is none of those that repeat each other
 SAME = 1e-14  # values that differ relatively by less are one value and a rounding
 STARTING = 10_000  # rows that give the start of many more
 PORTION = 8_192  # rows that are summed at a time: they stay in the cache
@@ -105,7 +106,18 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     if link == "cloglog" and converged:  # separation is a property of the data: the logit has seen whether there is any
         start[0] = np.log(-np.log1p(-share)) - np.mean(offset)
         beta, converged = _scored(y, design, offset, start, link)
-    return LogitFit(y, x, back @ beta, converged, offset + design @ beta, design, back, link)
+    return LogitFit(y, x, back @ beta, converged, offset + linear(design[:, 1:], beta), design, back, link)
+
+
+def linear(x: Array, coefficients: Array) -> Array:
+    """The linear predictor of rows x (n, k), constant first: equal rows get equal numbers to the last digit, so ties stay ties.
+
+    Column by column: a product of matrices rounds the last rows of its portions otherwise.
+    """
+    told = np.full(len(x), coefficients[0])
+    for column, slope in zip(x.T, coefficients[1:], strict=True):
+        told += slope * column
+    return told
 
 
 def _near(y: Array, design: Array, offset: Array | float, start: Array) -> Array:
@@ -223,6 +235,12 @@ def standardised(x: Array) -> tuple[Array, Array]:
     back = np.diag(np.concatenate([[1.0], 1 / scale]))
     back[0, 1:] = -centre / scale
     return design, back
+
+
+def repeated(products: Array) -> NDArray[np.bool_]:
+    """Which of k columns, by their sums of products (k, k), say what others say: no slope of theirs can be told."""
+    values, vectors = np.linalg.eigh(products)
+    return np.asarray((vectors[:, values <= SINGULAR * values[-1]] ** 2).sum(1) > SHARED)
 
 
 def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:

@@ -25,6 +25,7 @@ from cxresearch.table import row
 Array = NDArray[np.float64]
 LOW = 0.7  # below it a score is usually held too unreliable to compare groups by
 IMPROPER = "The one-factor model behind omega is improper ({}): read alpha instead, and look at those answers."
+AGAINST = "Answers run against the others of their score ({}): if they were asked the other way round, turn them around first; until then neither the score nor its reliability has a meaning."
 METHODS = ("alpha", "omega", "observed", "composite", "others", "items", "duhachek")
 METHOD_WORDS = {
     "alpha": "Cronbach's alpha.",
@@ -46,7 +47,7 @@ def reliability(
     METHODS. Rows by measure and model: alpha (crude; `standardised`; `dropped`: without the answer that is the term;
     `duhachek`: with that interval), omega (`implied`; with "observed" `observed` too: by which variance of the sum), composite_reliability and ave
     (`standardised`), lambda6, r (`answers`: mean among answers), item_total (`rest`: with the others; `all`).
-    Intervals, where every row is one customer: Feldt's, the delta method for omega, Fisher's z; else, and where there is no
+    Intervals, where every row is one customer: Feldt's, the delta method for omega (by what is left to 1), Fisher's z; else, and where there is no
     textbook, the jackknife over blocks of clusters. Two answers have no omega. Sources: Cronbach (1951); Feldt (1965); McDonald (1999); Fornell &
     Larcker (1981), as R's psych and lavaan. Alpha is a lower bound where the answers weigh differently.
 
@@ -65,7 +66,7 @@ def reliability(
         return sampling.nothing(
             study, "reliability", question, study.missing(*asked) or ["score that is the mean of several answers"]
         )
-    notes, made, improper = sampling.Notes(study), [], list[str]()
+    notes, made, improper, against = sampling.Notes(study), [], list[str](), list[str]()
     for name in scores:
         items = study.items(name)
         score = _Score(name, moments(study, study.rows(items), items).clustered)
@@ -73,6 +74,7 @@ def reliability(
         made += score.rows(method)
         if score.spread.n >= study.min_cell:  # of fewer nothing is told, so nothing is doubted
             improper += [f"{study.term(name).label}: {why}" for why in score.improper]
+            against += [f"{study.term(name).label}: {', '.join(score.against)}"] if score.against else []
     finding = sampling.finding(
         study,
         made,
@@ -83,7 +85,14 @@ def reliability(
             [*(METHOD_WORDS[m] for m in METHODS if m in method), _interval_words(notes)],
         ),
         sample=notes.text(),
-        caveats=[*([Caveat("improper", IMPROPER.format("; ".join(improper)))] if improper else []), *notes.caveats()],
+        caveats=[
+            *(
+                Caveat(code, text.format("; ".join(why)))
+                for code, text, why in (("against", AGAINST, against), ("improper", IMPROPER, improper))
+                if why
+            ),
+            *notes.caveats(),
+        ],
     )
     answer, title = _answer(study, finding)
     return dataclasses.replace(finding, answer=answer, title=title)
@@ -125,6 +134,22 @@ class _Score:
         own = spread.scale[:, None] * spread.scale[None, :]
         self.full, self.left_out = spread.full * own, spread.left_out * own
         self.improper: list[str] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The answers as they are called."""
+        return [BY_NAME[c].label if c in BY_NAME else c for c in self.spread.columns]
+
+    @property
+    def against(self) -> list[str]:
+        """Answers that go beyond chance against the first component of all, as R's psych names them."""
+        r = consistency.correlations(self.full)
+        if not np.isfinite(r).all():
+            return []
+        roots, vectors = np.linalg.eigh(r)
+        loadings = vectors[:, -1] * np.sqrt(max(roots[-1], 0.0)) * (-1.0 if vectors[:, -1].sum() < 0 else 1.0)
+        tops = (inference.pearson_interval(x, self.spread.clusters).conf_high for x in np.clip(loadings, -1, 1))
+        return [name for name, top in zip(self.names, tops, strict=True) if top is not None and top < 0]
 
     def rows(self, method: Sequence[str]) -> list[dict[str, Any]]:
         made = []
@@ -198,7 +223,7 @@ class _Score:
         why, fit = one_factor(self.spread)
         if fit is None:
             return [self._row(m, inference.NOTHING, model, effect_label=why) for m, model in order]
-        self.improper = fit.improper([BY_NAME[c].label if c in BY_NAME else c for c in self.spread.columns])
+        self.improper = fit.improper(self.names)
         scale = self.spread.scale
         thetas = confirmatory.refitted(fit, self.spread.left_out)
 
@@ -215,7 +240,9 @@ class _Score:
             at = {"implied": 0, "observed": 1, "standardised": 2}[model] + (measure == "ave")
             textbook = self.spread.independent and model != "observed"
             interval = (
-                inference.wald(full[at], errors[at], None) if textbook else inference.jackknife(full[at], left[:, at])
+                inference.wald(full[at], errors[at], None, on=measure)
+                if textbook
+                else inference.jackknife(full[at], left[:, at], on=measure)
             )
             made.append(self._row(measure, dataclasses.replace(interval, p_value=None), model))
         return made

@@ -26,7 +26,7 @@ from cxresearch.evidence.lab.indirect import (
     sobel,
     textbook_errors,
 )
-from cxresearch.evidence.logistic import average_without, fit_logit, leave_one_out, varies
+from cxresearch.evidence.logistic import average_without, fit_logit, leave_one_out, repeated, varies
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written
@@ -246,7 +246,9 @@ def _of_flag(study: Study, found: Rows) -> tuple[list[dict[str, Any]], str]:
         m, held = x[:, 1], x[:, [0, *range(2, k)]]
         of_m, of_m_without = least_squares_without(held, m, found.blocks)
         fit = fit_logit(y, np.column_stack([m, held]))
-        if not of_m[-1] > SAME**0.5:
+        if repeated(held.T @ held)[0]:
+            why = "the term says what is held fixed"
+        elif not of_m[-1] > SAME**0.5:
             why = "what is between says what the other columns say"
         elif not fit.converged:
             why = "the outcome is separated: the columns foretell it without error in some rows"
@@ -301,7 +303,9 @@ def _parts_rows(
     total, direct, indirect = made
     error, ends = total["std_error"], (direct["conf_low"], direct["conf_high"])
     apart = None not in ends and ends[0] * ends[1] > 0
-    if not error or abs(total["estimate"]) < FLOOR * error:
+    if not error:
+        told = "the total has no error that could be told: its share is not estimable"
+    elif abs(total["estimate"]) < FLOOR * error:
         told = f"the total is less than {FLOOR:g} of its errors: its share is not estimable"
     elif apart and direct["estimate"] * indirect["estimate"] < 0:
         told = "the direct and the indirect part point in opposite directions: there is no share"

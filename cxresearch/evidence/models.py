@@ -16,7 +16,7 @@ from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.logistic import fit_logit
+from cxresearch.evidence.logistic import fit_logit, repeated
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.passes import fit_in_passes
 from cxresearch.evidence.rows import CAP
@@ -109,6 +109,8 @@ def _of_large(study: Study, formula: str, outcome: str, terms: list[str], kind: 
         fitted = fit_in_passes(study, table, columns)
         if not fitted.converged:
             return _not_estimable(study, formula, "leaving is separated, or nobody or everybody left")
+        if fitted.repeated.any():
+            return _not_estimable(study, formula, "a term does not vary or says what others say")
         n, clusters, asked = fitted.n, fitted.cluster_count, fitted.asked
         for i, name in enumerate(columns[1:], 1):
             told[name] = inference.jackknife(fitted.coefficients[i], fitted.left_out[:, i], blocks=fitted.parts)
@@ -172,7 +174,7 @@ def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array |
     design, start = model.exog, None
     if kind == "ordinal":  # fitted on standardised terms, so units do not matter
         design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
-    if np.linalg.matrix_rank(design) < design.shape[1]:
+    if np.linalg.matrix_rank(design) < design.shape[1] or _repeats(design):
         return "a term does not vary or says what others say", None
     if len(design) <= design.shape[1]:
         return "there are no more rows than terms", None
@@ -186,6 +188,15 @@ def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array |
             start[constant] = found.coefficients[0] / design[0, constant]
             start[~constant] = found.coefficients[1:]
     return "all rows are of one cluster, so no error can be told" if clusters < 2 else None, start
+
+
+def _repeats(design: Array) -> bool:
+    """Whether a column says what others say, up to rounding: slopes of millions would come of it."""
+    constant = np.ptp(design, axis=0) == 0
+    rest = design[:, ~constant]
+    rest = rest - rest.mean(0) if constant.any() else rest  # without a constant groups may add up to one
+    rest = rest / np.linalg.norm(rest, axis=0)
+    return bool(rest.size and repeated(rest.T @ rest).any())
 
 
 def _odds(log_odds: float) -> float:

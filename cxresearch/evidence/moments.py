@@ -60,13 +60,18 @@ class Spread:
         return replace(self, left_out=self.left_out[:blocks], mean_left_out=self.mean_left_out[:blocks], parts=parts)
 
     def resampled(self, count: int, seed: int) -> Array:
-        """Covariance matrices of so many bootstrap draws of blocks, (count, p, p), each block's influence added up.
+        """Covariance matrices of so many bootstrap draws of blocks, (count, p, p): those of the rows that were drawn.
 
-        The influence of a block is what leaving it out changes; a covariance is linear in it but for the means.
+        What a block adds to the sums is what is lacking without it. Not for columns centred on the levels of a `fixed` one.
         """
         blocks = self.blocks
-        influence = (blocks - 1) * (self.full - self.left_out[:blocks])
-        return self.full + np.tensordot(draws(blocks, count, seed), influence, axes=1) / blocks
+        rest = self.n - self.parts.sizes[:blocks, None]
+        apart = (self.mean_left_out[:blocks] - self.mean) / self.scale
+        second = apart[:, :, None] * apart[:, None, :] + self.left_out[:blocks]
+        second = self.n * self.full - rest[:, :, None] * second
+        taken = 1 + draws(blocks, count, seed)
+        drawn = (np.tensordot(taken, x, axes=1)[None] for x in (self.parts.sizes[:blocks], -rest * apart, second))
+        return _covariance(*drawn)
 
     def of(self, columns: Sequence[str]) -> Spread:
         """The same rows, only some of the columns."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
-from cxresearch.evidence.logistic import fit_logit
+from cxresearch.evidence.logistic import fit_logit, repeated
 from cxresearch.evidence.steps import Steps
 from cxresearch.evidence.sums import block_of, cluster_count, months_count, narrowed, shift_and_scale
 
@@ -33,6 +33,7 @@ class Passed:
 
     `effect` is the average marginal effect of the first column for `step` of it (a flag: 1 against 0) and
     `effect_left_out` (S,) the same without each part. `converged` is False where the steps do not end: separation.
+    `repeated` (k + 1,) says which columns have no slope of their own.
     """
 
     coefficients: Array
@@ -45,6 +46,7 @@ class Passed:
     cluster_count: int
     asked: int
     converged: bool
+    repeated: NDArray[np.bool_]
     sampled: bool = False
 
 
@@ -71,7 +73,7 @@ def fit_in_passes(
     back[0, 1:] = -found.centre / found.scale
     return Passed(
         back @ (beta + last), (beta + moved) @ back.T, float(total["effect"] / n + last @ gradient) if n else np.nan, without, sums.parts,
-        int(n), found.events, found.clusters, found.asked, found.converged,
+        int(n), found.events, found.clusters, found.asked, found.converged, repeated(total["information"]),
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from cxresearch.evidence.lab.bootstrap import bootstrap_interval
 from cxresearch.evidence.lab.pls import SCHEMES, PathModel, composite, fit_paths, performance
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import MODELS, capital
+from cxresearch.measures import MEASURES, MODELS, capital
 from cxresearch.policy import SEED
 from cxresearch.table import row
 
@@ -196,7 +196,9 @@ def _with_intervals(whole: Numbers, left_out: Numbers, draws: Numbers, base: dic
         if key in draws and measure != "score":  # draws of blocks are those of covariances: a mean has the jackknife's
             interval = bootstrap_interval(float(value), draws[key], "percentile")
         else:
-            interval = inference.jackknife(float(value), left_out[key])
+            interval = inference.jackknife(
+                float(value), left_out[key], on=measure if MEASURES[measure].scale == "log_rest" else None
+            )
         if measure not in UNITS:
             interval = dataclasses.replace(interval, p_value=None)  # no question whether it is zero
         made.append(row(unit=UNITS.get(measure, ""), **where, **interval.numbers()))

@@ -182,7 +182,7 @@ def _of_leaving(
 
 def share_rows(found: Split, of: str, names: Sequence[str], model: str) -> list[dict[str, Any]]:
     """Rows r2, and for each name its share of R² and its rank; no shares where R² is too small to be shared out."""
-    made = [row(outcome=of, model=model, measure="r2", **found.counts, **interval(found.whole, found.left))]
+    made = [row(outcome=of, model=model, measure="r2", **found.counts, **interval(found.whole, found.left, "r2"))]
     low = f"{found.kind} below {R2_FLOOR}: its shares are not estimable"
     label = low if np.isfinite(found.whole[0]) else "no R²: too few rows, or an outcome that does not vary"
     places = (-found.parts[0]).argsort().argsort() + 1

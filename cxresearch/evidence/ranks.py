@@ -13,7 +13,7 @@ from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.inference import Interval
 
 Array = NDArray[np.float64]
-LOOKED = 1_000  # rows that show how often values repeat: of v values about that number squared by 2 v do
+LOOKED = 1_000  # rows that show of how many decimals values are
 
 
 def rank_covariances(columns: Array, members: Members) -> tuple[Array, Array]:
@@ -161,11 +161,7 @@ def _ranked(values: Array) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
                 number = (whole - whole.min()).astype(np.int32)
                 counts = np.bincount(number)
                 return (np.cumsum(counts > 0, dtype=np.int32) - 1)[number], counts[counts > 0]
-    if 2 * len(looked) ** 2 > n * (len(looked) - len(np.unique(looked))):  # a table of so many values costs more
-        _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    else:
-        import pandas as pd
+    import pandas as pd
 
-        place, distinct = pd.factorize(values, sort=True)
-        counts = np.bincount(place, minlength=len(distinct))
-    return place.astype(np.int32), counts
+    place, distinct = pd.factorize(values, sort=True)
+    return place.astype(np.int32), np.bincount(place, minlength=len(distinct))

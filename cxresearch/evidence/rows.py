@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import in_order
+from cxresearch.data.matching import among, in_order
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
 from cxresearch.evidence.held import Asked, Held, hold
@@ -93,17 +93,17 @@ def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
     return Rows(tuple(names), values, parts, numbered["cx_cluster"][1], asked, sampled)
 
 
-def rows_among(table: Held, columns: Sequence[str], among: NDArray[np.bool_]) -> Rows:
+def rows_among(table: Held, columns: Sequence[str], chosen: NDArray[np.bool_]) -> Rows:
     """The complete rows of columns among some of the rows (n,) of a table that is held."""
-    return _rows_of(table, list(dict.fromkeys(columns)), among)
+    return _rows_of(table, list(dict.fromkeys(columns)), chosen)
 
 
-def _rows_of(table: Held, names: list[str], among: NDArray[np.bool_] | None = None) -> Rows:
-    keep = table.known(names) if among is None else table.known(names) & among
+def _rows_of(table: Held, names: list[str], chosen: NDArray[np.bool_] | None = None) -> Rows:
+    keep = table.known(names) if chosen is None else table.known(names) & chosen
     values = np.stack([table.number(name)[keep] for name in names]).T  # column by column, as sums over rows read it
-    period = table.among(table.period, keep) if table.two_way else ((), None)
-    parts = members(*table.among(table.block, keep), *period)
-    return Rows(tuple(names), values, parts, table.among(table.cluster, keep)[1], table.n, False)
+    period = among(table.period, keep) if table.two_way else ((), None)
+    parts = members(*among(table.block, keep), *period)
+    return Rows(tuple(names), values, parts, among(table.cluster, keep)[1], table.n, False)
 
 
 def _numbered(labels: pa.ChunkedArray) -> tuple[list[str], NDArray[np.intp]]:

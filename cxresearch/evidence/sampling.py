@@ -130,11 +130,12 @@ class Notes:
         parts += [f"Left out: {column}, {reason}." for column, reason in self.dropped.items()]
         return " ".join(parts)
 
-    def interval_method(self) -> str:
-        """How the intervals were made, in words."""
+    def interval_method(self, *, textbook: bool = False) -> str:
+        """How the intervals were made, in words; `textbook` where correlations of independent rows have formulas."""
         if not self.spreads:
             return ""
-        if all(spread.independent for spread in self.spreads):
+        independent = all(spread.independent for spread in self.spreads)
+        if independent and textbook:
             return "95 % intervals: Fisher's z for r, Bonett and Wright for rho; every row is one customer."
         cluster = cluster_name(self.study)
         blocks = max(s.blocks for s in self.spreads)
@@ -142,6 +143,8 @@ class Notes:
         if clusters < self.study.min_cell:
             return f"95 % intervals: jackknife over {told(self.study, clusters)} {cluster}s."
         months = max(s.parts.ways[1] if len(s.parts.ways) > 1 else 0 for s in self.spreads)
+        if independent:
+            return f"95 % intervals: jackknife over {blocks} blocks of {clusters:,} rows; every row is one customer."
         both = f" and over {months} periods, errors two-way" if months else ""
         return f"95 % intervals: jackknife over {blocks} blocks of {clusters:,} {cluster}s{both}."
 

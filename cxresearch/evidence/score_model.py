@@ -193,7 +193,8 @@ def _composites(asked: Answers, fitted: Fitted) -> list[dict[str, Any]]:
     df = float(len(asked.left_out) - 1) if asked.blocks is not None else None
     for k, (name, _) in enumerate(scores):
         for q, measure in enumerate(("composite_reliability", "ave")):
-            interval = dataclasses.replace(inference.wald(float(values[k, q]), float(errors[k, q]), df), p_value=None)
+            interval = inference.wald(float(values[k, q]), float(errors[k, q]), df, on=measure)
+            interval = dataclasses.replace(interval, p_value=None)
             most = {"effect": float(shared[k])} if measure == "ave" and len(scores) > 1 else {}
             made.append(asked.row(measure, interval, outcome=name, model="robust", **most))
     return made

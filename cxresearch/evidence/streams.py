@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
-import ibis
-import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from cxresearch.data.marks import mark
 from cxresearch.data.study import Study
 
 Array = NDArray[np.float64]
@@ -32,7 +31,7 @@ _LISTED: WeakKeyDictionary[Study, Clusters] = WeakKeyDictionary()
 class Clusters:
     """Every cluster of a table by the engine's own hash, in order (C,), and the block of each; so no id is hashed by md5 twice.
 
-    Of a million ids two share one of 64 bits in one of 40 million tables: they would count as one cluster.
+    Two that share one would count as one cluster.
     """
 
     of: object
@@ -102,7 +101,7 @@ class Stream:
     def pieces(self, shift: Array) -> Iterator[Piece]:
         """One pass over the rows in order of their cells."""
         clusters = _clusters(self._study, self._table, self._cluster)
-        rows = self._table.select(**self._numbers, **self._texts, cx_hash=_hash(self._cluster))
+        rows = self._table.select(**self._numbers, **self._texts, cx_hash=mark(self._cluster))
         self.asked, known = 0, [{label: i for i, label in enumerate(levels)} for levels in self.levels[1:]]
         seen = np.zeros(len(clusters.block), dtype=bool)
         room = np.ones((len(shift) + 1, 0))
@@ -160,19 +159,13 @@ def _by_cell(codes: list[NDArray]) -> tuple[Index, Index, Index]:
     return np.argsort(small, kind="stable"), np.stack(np.unravel_index(there, shape), axis=1), np.cumsum(counts[there])
 
 
-@ibis.udf.scalar.builtin(name="hash")
-def _hash(text: str) -> dt.uint64:
-    """The engine's own hash of a text, or of none: Ibis' own word for it casts each of them twice more."""
-    raise NotImplementedError  # the engine answers
-
-
 def _clusters(study: Study, table: ir.Table, cluster: ir.Value) -> Clusters:
     """The clusters of a table; those of the table asked for last are kept."""
     if study not in _LISTED or _LISTED[study].of != table.op():
         own = table.select(cx_of=cluster).distinct()
         known = own.cx_of.fill_null("")
         block = known.hexdigest("md5")[0:2] if study.many_clusters(study.cluster(table.columns)) else known
-        listed = own.select(cx_hash=_hash(own.cx_of), cx_block=block).to_pyarrow().combine_chunks()
+        listed = own.select(cx_hash=mark(own.cx_of), cx_block=block).to_pyarrow().combine_chunks()
         hashes, blocks = listed["cx_hash"].to_numpy(), listed["cx_block"].combine_chunks().dictionary_encode()
         labels, rank = np.unique(np.array(blocks.dictionary.to_pylist(), dtype=str), return_inverse=True)
         order = np.argsort(hashes)

@@ -7,7 +7,6 @@ is flat in rows. Both give the same sums.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,8 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import in_order
+from cxresearch.data.marks import mark
+from cxresearch.data.matching import among, in_order
 from cxresearch.data.study import Study
 from cxresearch.evidence.held import Codes, Held
 from cxresearch.evidence.streams import Stream
@@ -69,7 +69,7 @@ def cluster_of(study: Study, table: ir.Table) -> ir.Value:
 
 def cluster_count(study: Study, table: ir.Table) -> int:
     """How many clusters there are: by the engine's own hash, for texts would fill the memory; asked apart for the same reason."""
-    return int(table.aggregate(clusters=cluster_of(study, table).hash().nunique()).to_pyarrow()["clusters"][0].as_py())
+    return int(table.aggregate(clusters=mark(cluster_of(study, table)).nunique()).to_pyarrow()["clusters"][0].as_py())
 
 
 def months_count(study: Study, table: ir.Table) -> bool:
@@ -174,20 +174,6 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
     return shift, scale
 
 
-def _standardised(values: Array) -> tuple[float, float]:
-    """What a column of known values (n,) is shifted and divided by, which is done in place."""
-    if not len(values):
-        return 0.0, 1.0
-    low, high = float(values.min()), float(values.max())
-    varies = _differ(low, high)
-    shift = float(values.mean()) if varies else low
-    values -= shift
-    spread = math.sqrt(values @ values / len(values))
-    scale = spread if varies and spread > 0 else 1.0  # what hardly varies stays as small as it is, and is told by that
-    values /= scale
-    return shift, scale
-
-
 def _standards(values: Array) -> tuple[float, float, bool]:
     """What a column (n,) is shifted and divided by, and whether it varies."""
     values = values[np.isfinite(values)]
@@ -251,7 +237,9 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     z, shift, scale = np.ones((len(names) + 1, len(rows))), np.zeros(len(names)), np.ones(len(names))
     for i, name in enumerate(names):
         np.take(held.number(name), rows, out=z[i], mode="clip")  # unlike "raise", without a copy
-        shift[i], scale[i] = _standardised(z[i])
+        shift[i], scale[i], _ = _standards(z[i])
+        z[i] -= shift[i]
+        z[i] /= scale[i]
     together, anew = 0, None
     if within:
         cell = _cells([cluster, *(held.text(name)[1][rows] for name in within)])
@@ -263,9 +251,9 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
         if held.two_way and "period" not in within:
             anew = np.sqrt(size[cell] / np.maximum(size[cell] - 1.0, 1.0))[telling]
     alone: Codes = ([""], np.zeros(len(rows), dtype=np.intp))
-    blocks, b = held.among(held.block, rows)
-    levels, g = held.among(held.text(fixed), rows) if fixed else alone
-    periods, t = held.among(held.period, rows) if held.two_way else alone
+    blocks, b = among(held.block, rows)
+    levels, g = among(held.text(fixed), rows) if fixed else alone
+    periods, t = among(held.period, rows) if held.two_way else alone
     shape = (len(levels) or 1, len(blocks), len(periods) or 1)
     place = np.ravel_multi_index((g, b, t), shape) if len(rows) else np.zeros(0, dtype=np.intp)
     n, first, second = _products(z, place, shape)

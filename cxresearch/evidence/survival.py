@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -73,6 +74,8 @@ def survive(
     """
     if origin not in (ACTIVATION, WINDOW):
         raise UsageError(f"origin is {origin!r}; it is activation or window")
+    if len(horizons) == 0 or not all(0 <= h < math.inf for h in horizons):
+        raise UsageError(f"horizons are {list(horizons)}; they are one or more numbers of months from 0 on")
     question = "How long do customers stay?" if by is None else f"How does staying differ by {study.term(by).label}?"
     lacking = study.missing("churned", *(["tenure_m"] if origin == ACTIVATION else []), *([by] if by else []))
     pitfalls.refuse_known_later(study, [by] if by and by not in CAUSES else [])
@@ -150,7 +153,7 @@ def _curves(
         ends = curve.quantile() if reach > 0 else (None, None, None)
         middle: dict[str, Any] = dict(zip(("estimate", "conf_low", "conf_high"), ends, strict=True))
         if ends[0] is None or ends[0] > reach:
-            middle |= {"estimate": None, "effect_label": "fewer than half have left as far as is seen"}
+            middle |= {"estimate": None, "effect_label": "no more than half have left as far as is seen"}
         made.append(row(measure="median", unit="month", events=total[1].sum(), **base, **middle))
         if until is None:
             continue

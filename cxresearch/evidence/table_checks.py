@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 
 from cxresearch.data import checks
+from cxresearch.data.marks import mark_of_two
 from cxresearch.data.study import Study
 from cxresearch.data.terms import KEYS
 from cxresearch.evidence import sampling
@@ -83,7 +84,7 @@ def _events(study: Study) -> dict[str, ir.Table]:
             moment = table["at"] != table.period if when != "period" and not known else ibis.literal(known)
             at = table["at"] if known else moment.ifelse(table["at"], ibis.null("string")).try_cast("timestamp")
             # rows of nobody are not told apart
-            same = table.customer_id.notnull().ifelse(checks.mark(table.customer_id, table["at"]), 0)
+            same = table.customer_id.notnull().ifelse(mark_of_two(table.customer_id, table["at"]), 0)
             told = {"moment": moment, "at": at.cast("timestamp"), "same": same, "name": ibis.literal(name)}
             parts[name] = table.select(*KEYS, **told)
     return parts

@@ -50,7 +50,7 @@ def weakest_link(study: Study, of: str, terms: tuple[str, ...]) -> Finding:
     }
     r2 = {name: corrected(shares.explained(every, 0, list(at)), n, len(at)) for name, at in models.items()}
     base: dict[str, Any] = {"outcome": of, "n": spread.n, "clusters": spread.clusters}
-    made = [row(measure="r2", model="additive", **base, **ranking.interval(r2["additive"], spread.parts))]
+    made = [row(measure="r2", model="additive", **base, **ranking.interval(r2["additive"], spread.parts, "r2"))]
     made += [
         row(measure="r2_difference", model=name, **base, **ranking.interval(r2[name] - r2["additive"], spread.parts))
         for name in models

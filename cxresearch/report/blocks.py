@@ -63,6 +63,7 @@ class FindingBlock:
     design_words: str
     method: str
     sample: str
+    periods: str
     caveats: tuple[str, ...]
     table: Table | None
     charts: tuple[Chart, ...] = ()

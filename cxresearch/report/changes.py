@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cxresearch.data.periods import before
+from cxresearch.data.periods import before, in_words, months, shift
 from cxresearch.errors import UsageError
 from cxresearch.measures import MEASURES, number
 from cxresearch.report import archive
@@ -79,7 +79,9 @@ def _about(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rows(folder: Path, period: str) -> dict[tuple[str, ...], dict[str, Any]]:
     """The rows of a report; a period that is the one before the report's own is named so, and meets that of the other."""
-    named = {before(period): BEFORE, period: "the period"}
+    own = months(period)
+    earlier = in_words([shift(month, -1) for month in own])  # of whose customers it is known who left
+    named = {before(period): BEFORE, earlier: BEFORE, period: "the period"}
     table = open_ledger(folder.resolve() / "ledger.parquet")
     table["term"] = [named.get(term, term) for term in table["term"].astype(object).where(table["term"].notna(), None)]
     return keyed(table)

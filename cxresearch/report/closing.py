@@ -64,7 +64,7 @@ def _checked(finding: Finding) -> str:
         return f"{finding.question} {finding.answer} Nothing is known of it, so no chapter is safer for it."
     doubted = [record for record in finding.rows() if record["effect_label"] in LIGHTS]
     if not doubted:
-        return f"{finding.title}. No chapter needs more care for it. What would change that: {finding.estimand}."
+        return f"{finding.title}. Rule: {finding.estimand}."
     claims = [claim for claim in register().values() if any(_touches(record, claim) for record in doubted)]
     chapters: dict[str, list[str]] = {}
     for claim in claims:
@@ -73,7 +73,7 @@ def _checked(finding: Finding) -> str:
     care = (
         f"Read with care: {named}." if named else "No claim of the register needs these columns; other questions may."
     )
-    return f"{finding.title}. {care} What would change that: {finding.estimand}."
+    return f"{finding.title}. {care} Rule: {finding.estimand}."
 
 
 def _touches(record: Mapping[str, Any], claim: Claim) -> bool:

@@ -229,16 +229,16 @@ def _unfinished(cells: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def _paired(blocks: Iterable[Block]) -> list[Block]:
-    """Charts that follow a finding at once belong to it; neither their numbers nor their method are said twice in place."""
+    """Charts that follow a finding at once belong to it; neither their numbers nor their method and periods are said twice in place."""
     paired: list[Block] = []
     for block in blocks:
         last = paired[-1] if paired else None
         if isinstance(block, Chart) and isinstance(last, FindingBlock) and not last.table:
             continue  # nothing to draw, as the finding says
         if isinstance(block, Chart) and isinstance(last, FindingBlock):
-            method = "" if last.method in block.caption else last.method
+            method, periods = ("" if said in block.caption else said for said in (last.method, last.periods))
             table = replace(last.table, folded=True) if last.table else None
-            paired[-1] = replace(last, charts=(*last.charts, block), method=method, table=table)
+            paired[-1] = replace(last, charts=(*last.charts, block), method=method, periods=periods, table=table)
         elif isinstance(block, (ClaimsBlock, Notice)) and isinstance(last, Prose) and block.title in _headings(last):
             paired.append(replace(block, title=""))  # the notebook has just given this heading
         else:

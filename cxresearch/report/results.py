@@ -45,7 +45,6 @@ def finding(found: Finding, anchor: str, *, folded: bool) -> FindingBlock:
     table = _table(found, f"{anchor}-table")
     if table and folded:
         table = replace(table, folded=True)
-    periods = f"Periods: {found.periods}." if found.periods else ""
     return FindingBlock(
         anchor,
         found.question,
@@ -53,7 +52,8 @@ def finding(found: Finding, anchor: str, *, folded: bool) -> FindingBlock:
         found.design,
         DESIGN_WORDS[found.design],
         found.method,
-        " ".join(part for part in (found.sample, periods) if part),
+        found.sample,
+        f"Periods: {found.periods}." if found.periods else "",
         tuple(caveat.text for caveat in found.caveats),
         table,
         estimable=found.estimable,

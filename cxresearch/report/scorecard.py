@@ -188,16 +188,19 @@ class Scorecard:
     @property
     def all(self) -> Shown:
         """Every claim that a notebook answers, with its parts."""
+        asked = [c for c in self.claims if not waits(c)]
         told = [
             {
                 **c,
+                "source": "",  # once for all, in the introduction
                 "changed": _changed_text(c, self.previous),
                 "sentence": _sentence(c) if len(c["parts"]) > 1 else c["parts"][0]["sentence"],
             }
-            for c in self.claims
-            if not waits(c)
+            for c in asked
         ]
         intro = "Verdicts are at 99 % intervals; the region of each part was fixed before the run."
+        if asked:
+            intro += f" The number of a claim begins with its source: {'; '.join(dict.fromkeys(c['source'] for c in asked))}."
         return _listed("All claims", intro, told, "appendix")
 
     @property
@@ -218,6 +221,7 @@ CAUTIONS = {
     "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
     "leakage": "A term foretells leaving too well: it may have been known only after customers left.",
     "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",
+    "against": "Some answers run against the others of their score: look whether they were asked the other way round.",
     "codes": "Some answers lie outside their scale and were left out: look at the mapping.",
     "reversed": "A correlation has another sign inside every segment than over all customers.",
     "confounded": "A crude correlation turns its sign at the same usage and price: read the ladder, not the crude number.",

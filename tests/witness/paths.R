@@ -56,6 +56,9 @@ of_correlations <- function(r) {
   c(sat = sat, rec = rec, total = unname(rec["network"] + sat["network"] * rec["satisfaction"]),
     r2 = sum(rec * r[leads$recommend, "recommend"]))
 }
+# the last number is R2: symmetric in the logarithm of what is left to 1
+last <- function(x, f) { x <- as.matrix(x); x[nrow(x), ] <- f(x[nrow(x), ]); x }
+of_model <- function(f) jackknife(f, function(x) last(x, function(v) -log(1 - v)), function(x) last(x, function(v) 1 - exp(-v)))
 paths <- function(scheme, raw = FALSE) function(data) of_correlations(cor(pls(data, scheme, raw)$scores))
 reliability <- function(model, j) {
   w <- model$weights[[j]]
@@ -83,11 +86,11 @@ points <- function(data) {
   path <- of_correlations(cor(model$scores))[["rec.satisfaction"]]
   c(mean = mean(score), slope = path * sd(x$recommend) / sd(score))
 }
-say("path", jackknife(paths("path")))
-say("factorial", jackknife(paths("factorial")))
-say("raw_centroid", jackknife(paths("centroid", raw = TRUE)))
+say("path", of_model(paths("path")))
+say("factorial", of_model(paths("factorial")))
+say("raw_centroid", of_model(paths("centroid", raw = TRUE)))
 say("points", jackknife(points))
-say("consistent", jackknife(consistent))
+say("consistent", of_model(consistent))
 
 # -- what goes through failed calls from retainability to satisfaction, for a hundredth more of it
 on <- satisfaction ~ retainability + list_price + tenure_m

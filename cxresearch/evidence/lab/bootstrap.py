@@ -27,7 +27,10 @@ def bias(estimate: float, draws: Array) -> float:
 def bootstrap_interval(
     estimate: float, draws: Array, kind: str = "bca", *, left_out: Array | None = None, level: float = LEVEL
 ) -> Interval:
-    """Interval of an estimate from its bootstrap draws (D,); draws that are not finite are left out.
+    """Interval of an estimate from its bootstrap draws (D,).
+
+    Draws that are not finite are left out; where they are more than a tail of the interval they may hold its end, and
+    there is none.
 
     `percentile` takes the quantiles of the draws, `basic` mirrors them at the estimate, `normal` corrects the bias and
     takes the draws' error, `bca` corrects the quantiles for bias and for acceleration; that needs the values
@@ -39,7 +42,8 @@ def bootstrap_interval(
     made = np.sort(np.asarray(draws, dtype=float)[np.isfinite(draws)])
     if not math.isfinite(estimate):
         return NOTHING
-    if len(made) < 2 or made[0] == made[-1]:
+    tail = (1 - level) / 2
+    if len(made) < max(2, (1 - tail) * len(draws)) or made[0] == made[-1]:
         return Interval(estimate)
     error = float(made.std(ddof=1))
     if kind == "normal":
@@ -51,7 +55,6 @@ def bootstrap_interval(
     shift, pull = _bias_and_acceleration(estimate, made, left_out) if kind == "bca" else (0.0, 0.0)
     if not (math.isfinite(shift) and math.isfinite(pull)):
         return Interval(estimate, error)  # all draws on one side, or a block without which there is no estimate
-    tail = (1 - level) / 2
     low, high = np.quantile(made, [_corrected(tail, shift, pull), _corrected(1 - tail, shift, pull)])
     return Interval(estimate, error, None, float(low), float(high), _p_value(made, shift, pull))
 

@@ -23,7 +23,10 @@ SAME = 1e-12  # a share that differs from a half by less is a half: the product 
 
 @dataclass(frozen=True)
 class Curve:
-    """A share by time (T,) with its standard error and 95 % band; `df` is None where the quantile is normal's."""
+    """A share by time (T,) with its standard error and 95 % band; `df` is None where the quantile is normal's.
+
+    `until` is the last time up to which anybody was there.
+    """
 
     times: Array
     share: Array
@@ -31,6 +34,7 @@ class Curve:
     low: Array
     high: Array
     df: float | None
+    until: float
 
     def at(self, time: float) -> dict[str, float | None]:
         """The share at a time, and its interval, as columns of a Finding; before the first time nobody has left."""
@@ -42,7 +46,11 @@ class Curve:
         return dict(zip(("estimate", "std_error", "conf_low", "conf_high"), told, strict=True)) | {"df": self.df}
 
     def quantile(self, share: float = 0.5) -> tuple[float | None, float | None, float | None]:
-        """When this share is still there, and the interval: where the band crosses it. As R's quantile.survfit."""
+        """When this share is still there, and the interval: where the band first crosses it. As R's quantile.survfit.
+
+        Where a curve is flat at the share: the middle of the flat part, which may end with who was seen longest. Of a
+        log band that turns up again at its end R takes a later crossing.
+        """
         found = [self._crosses(values, share) for values in (self.share, self.low, self.high)]
         return found[0], found[1], found[2]
 
@@ -53,7 +61,8 @@ class Curve:
         first = below[0]
         flat = abs(values[first] - share) < SAME
         lower = np.flatnonzero(values < share - SAME)
-        return float((self.times[first] + self.times[lower[0]]) / 2 if flat and len(lower) else self.times[first])
+        end = self.times[lower[0]] if len(lower) else self.until
+        return float((self.times[first] + end) / 2 if flat else self.times[first])
 
 
 def stay(there: Array, left: Array) -> Array:
@@ -68,14 +77,15 @@ def kaplan_meier(times: Array, there: Array, left: Array, kind: str = "log-log",
     Source: Greenwood (1926); Kalbfleisch & Prentice (2002), section 1.4; bands as R's survfit.
     """
     s = stay(there, left)
+    until = float(times[there > ROUNDING].max(initial=-np.inf))
     if without is None:
         relative = np.sqrt(np.cumsum(_over(left, there * (there - left)), axis=-1))
-        return _band(times, s, s * relative, kind, None, _over(relative, np.abs(_log(s))))
+        return _band(times, s, s * relative, kind, None, _over(relative, np.abs(_log(s))), until)
     error, on_scale = _jackknife(without), _jackknife(_log(-_log(without)))
-    return _band(times, s, error, kind, float(len(without) - 1), on_scale)
+    return _band(times, s, error, kind, float(len(without) - 1), on_scale, until)
 
 
-def _band(times: Array, s: Array, error: Array, kind: str, df: float | None, on_log_log: Array) -> Curve:
+def _band(times: Array, s: Array, error: Array, kind: str, df: float | None, on_log_log: Array, until: float) -> Curve:
     q = float(stats.norm.ppf(0.975) if df is None else stats.t.ppf(0.975, df))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         if kind == "plain":
@@ -86,7 +96,7 @@ def _band(times: Array, s: Array, error: Array, kind: str, df: float | None, on_
             low, high = (np.exp(_log(s) * np.exp(sign * q * on_log_log)) for sign in (1, -1))
     some = (s > 0) & (s < 1)  # nobody or everybody has left: their error is zero, and no interval is known
     low, high = (np.where(some, x, np.nan) for x in (np.maximum(low, 0), np.minimum(high, 1)))
-    return Curve(times, s, np.where(some, error, np.nan), low, high, df)
+    return Curve(times, s, np.where(some, error, np.nan), low, high, df, until)
 
 
 def incidence(times: Array, there: Array, causes: Array, which: int, without: Array | None = None) -> Curve:
@@ -110,8 +120,9 @@ def incidence(times: Array, there: Array, causes: Array, which: int, without: Ar
     on_scale = _over(error, -stayed * _log(np.where(stayed > 0, stayed, 1.0)))
     if without is not None:
         error, on_scale = _jackknife(without), _jackknife(_log(-_log(1 - without)))
-    flipped = _band(times, stayed, error, "log-log", df, on_scale)
-    return Curve(times, share, flipped.std_error, 1 - flipped.high, 1 - flipped.low, df)
+    until = float(times[there > ROUNDING].max(initial=-np.inf))
+    flipped = _band(times, stayed, error, "log-log", df, on_scale, until)
+    return Curve(times, share, flipped.std_error, 1 - flipped.high, 1 - flipped.low, df, until)
 
 
 def left_for(there: Array, causes: Array, which: int) -> Array:

@@ -4,7 +4,7 @@ Answers of four categories or fewer are no numbers: Pearson correlations of them
 (Rhemtulla, Brosseau-Liard & Savalei 2012). The correlations are weighted by their own errors, and the test is scaled.
 
 By hand: no well-kept Python library fits ordered answers.
-Witness: R's lavaan (WLSM) in tests/witness/measurement.R; ours takes correlations by full likelihood, lavaan in two steps.
+Witness: R's lavaan (WLSM) in tests/witness/measurement.R.
 Delete when: statsmodels has confirmatory factor analysis.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from cxresearch.evidence.lab.confirmatory import layout
-from cxresearch.evidence.lab.polychoric import crossed, polychoric
+from cxresearch.evidence.lab.polychoric import crossed, two_step_influence
 
 Array = NDArray[np.float64]
 Numbers = NDArray[np.intp]
@@ -42,7 +42,7 @@ class OrderedFit:
 
 
 def ordered_correlations(values: Array) -> tuple[Array, Array]:
-    """Polychoric correlations (p, p) of answers (n, p), and what each row adds to n times each of them: (n, pairs).
+    """Two-step polychoric correlations (p, p) of answers (n, p), and what each row adds to n times each of them: (n, pairs).
 
     Pairs are those below the diagonal, row by row. A pair without an estimate is NaN.
     """
@@ -51,9 +51,9 @@ def ordered_correlations(values: Array) -> tuple[Array, Array]:
     found, low = np.eye(p), np.tril_indices(p, -1)
     influence = np.empty((n, len(low[0])))
     for q, (i, j) in enumerate(zip(*low, strict=True)):
-        pair = polychoric(crossed(values[:, i], values[:, j]))
-        found[i, j] = found[j, i] = pair.estimate
-        influence[:, q] = pair.influence[codes[i], codes[j]]
+        found[i, j], each = two_step_influence(crossed(values[:, i], values[:, j]))
+        found[j, i] = found[i, j]
+        influence[:, q] = each[codes[i], codes[j]]
     return found, influence
 
 
@@ -66,7 +66,8 @@ def fit_ordered(correlation: Array, influence: Array, pattern: NDArray[np.bool_]
     where, low, n = layout(pattern), np.tril_indices(len(pattern), -1), len(influence)
     cut, between = int(pattern.sum()), np.argwhere(where.factors[0] >= 0)
     sums = influence if blocks is None else np.array([influence[blocks == b].sum(0) for b in np.unique(blocks)])
-    spread, weights = sums.T @ sums / n, 1 / (influence**2).mean(0)
+    spread = sums.T @ sums / n * len(sums) / (len(sums) - 1)
+    weights = 1 / (influence**2).mean(0)
 
     def matrices(theta: Array) -> tuple[Array, Array]:
         loadings, factors = np.zeros(pattern.shape), np.eye(pattern.shape[1])

@@ -77,7 +77,7 @@ def fit_paths(
         turned = (loadings if like is None else weights * like * deviation**2).sum(-2, keepdims=True)
         weights, loadings = (x * np.where(turned < 0, -1.0, 1.0) for x in (weights, loadings))
         correlations = np.swapaxes(weights, -1, -2) @ covariance @ weights
-        rho_a = _rho_a(weights * deviation, own)
+        rho_a = _rho_a(weights, deviation, own)
         if consistent:
             root = np.sqrt(rho_a)
             correlations = correlations / (root[..., :, None] * root[..., None, :])
@@ -114,10 +114,11 @@ def _regressions(r: Array, links: Flags) -> tuple[Array, Array]:
     return paths, r2
 
 
-def _rho_a(weights: Array, own: Array) -> Array:
-    """Reliability of scores from weights of standardised items; 1 for a single item. Dijkstra & Henseler (2015), eq. 3."""
+def _rho_a(weights: Array, deviation: Array, own: Array) -> Array:
+    """Reliability of scores from weights of items as they entered; 1 for a single item. Dijkstra & Henseler (2015), eq. 3."""
     square = (weights**2).sum(-2)
-    return np.where(own.sum(0) == 1, 1.0, square**2 * (1 - square) / (square**2 - (weights**4).sum(-2)))
+    common = 1 - ((weights * deviation) ** 2).sum(-2)  # of a score's variance what its items share
+    return np.where(own.sum(0) == 1, 1.0, square**2 * common / (square**2 - (weights**4).sum(-2)))
 
 
 def composite(loadings: Array, own: Sequence[int]) -> tuple[Array, Array]:

@@ -156,10 +156,13 @@ def fit_cox(at: Spells, x: Array, ties: str = "efron") -> CoxFit:
         if np.abs(step).max() < RESTED:
             beta, converged = beta + step, True
             break
-        tried = passed(at, x, beta + step, ties)
-        while tried.log_likelihood < last.log_likelihood - 1e-9 * abs(last.log_likelihood):
-            step /= 2
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             tried = passed(at, x, beta + step, ties)
+            while tried.log_likelihood < last.log_likelihood - 1e-9 * abs(last.log_likelihood):
+                step /= 2
+                tried = passed(at, x, beta + step, ties)
+        if not np.isfinite(tried.information).all():  # so far out that some weigh nothing: the order is foretold
+            break
         beta, last = beta + step, tried
     last = passed(at, x, beta, ties, each=True)
     covariance = np.linalg.pinv(last.information.sum(0), rcond=1e-12, hermitian=True)

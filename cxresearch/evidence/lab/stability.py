@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv  # scipy.stats takes as long to import as all else
+from scipy.special import chdtri  # scipy.stats takes as long to import as all else
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.integer] | Array
@@ -23,10 +23,7 @@ def classes(values: Array) -> NDArray[np.intp]:
     edges = known[np.flatnonzero(np.diff(known)) + 1]
     if len(edges) >= CLASSES:
         edges = np.unique(known[len(known) * np.arange(1, CLASSES) // CLASSES])
-    found = np.where(lacks, len(edges) + 1, 0)
-    for edge in edges:  # of so few edges a look at each costs less than a search among them
-        found += values >= edge
-    return found
+    return np.where(lacks, len(edges) + 1, np.searchsorted(edges, values, side="right"))
 
 
 def stability_index(now: Counts, before: Counts) -> float:
@@ -38,8 +35,7 @@ def stability_index(now: Counts, before: Counts) -> float:
 def index_by_chance(now: Counts, before: Counts, n: Counts, level: float) -> float:
     """The index that is passed with probability 1 - level where nothing moved; n (2,) observations stand behind the counts."""
     used = int(((now > 0) | (before > 0)).sum())
-    quantile = 2 * gammaincinv((used - 1) / 2, level)  # of chi-squared
-    return float(quantile * (1 / n).sum()) if used > 1 else 0.0
+    return float(chdtri(used - 1, 1 - level) * (1 / n).sum()) if used > 1 else 0.0
 
 
 def area(events: Counts, others: Counts) -> float:

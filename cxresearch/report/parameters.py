@@ -22,6 +22,7 @@ from typing import Any
 from cxresearch.data.terms import nearest
 from cxresearch.errors import UsageError
 from cxresearch.report.secrets import shown
+from cxresearch.report.syntax import parsed
 
 TAG = "parameters"
 PLAIN = ("str", "int", "float", "bool", "date")
@@ -117,7 +118,7 @@ def read(notebook: Mapping[str, Any], name: str = "the notebook") -> dict[str, P
         return {}
     source = cells[0]["source"]
     try:
-        statements = ast.parse(source).body
+        statements = parsed(source).body
     except SyntaxError as error:
         raise UsageError(f"{name}, parameters cell, line {error.lineno}: {error.msg}") from None
     comments = _comments(source)
@@ -150,7 +151,7 @@ def _parameter(statement: ast.stmt, comment: str, name: str) -> Parameter:
     text = comment[: span.start()].strip() if span else comment
     try:
         default = _default(statement.value)
-    except ValueError:
+    except (ValueError, TypeError):
         message = f"{where}: the default of {statement.target.id!r} must be written out, not computed"
         raise UsageError(f"{message}; values that are computed belong in a later cell") from None
     parameter = Parameter(statement.target.id, kind, default, text, low, high)
@@ -160,7 +161,11 @@ def _parameter(statement: ast.stmt, comment: str, name: str) -> Parameter:
 def _kind(node: ast.expr) -> Kind | None:
     """What an annotation declares; None where it is no type that a value from outside can have."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return _kind(ast.parse(node.value, mode="eval").body)
+        try:
+            written = parsed(node.value).body
+        except SyntaxError:
+            return None
+        return _kind(written[0].value) if len(written) == 1 and isinstance(written[0], ast.Expr) else None
     if isinstance(node, ast.Name) and node.id in PLAIN:
         return Kind(node.id)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
@@ -174,7 +179,10 @@ def _kind(node: ast.expr) -> Kind | None:
         return Kind("list", item) if item and item.name != "list" and not item.optional else None
     if node.value.id == "Literal":
         options = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        return Kind("literal", options=tuple(ast.literal_eval(option) for option in options))
+        try:
+            return Kind("literal", options=tuple(ast.literal_eval(option) for option in options))
+        except ValueError:  # a name or a sum
+            return None
     return None
 
 

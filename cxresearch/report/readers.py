@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cxresearch.report.parameters import TAG, read
+from cxresearch.report.syntax import parsed
 
 
 def unread(notebook: Mapping[str, Any]) -> list[str]:
@@ -27,7 +28,7 @@ def _steps(source: str) -> Iterator[tuple[set[str], set[str]]]:
     lines = source.splitlines()
     shell = [line for line in lines if line.lstrip().startswith(("%", "!"))]
     try:
-        body = ast.parse("\n".join("" if line in shell else line for line in lines)).body
+        body = parsed("\n".join("" if line in shell else line for line in lines)).body
     except SyntaxError:  # the run will say so
         body, shell = [], lines
     yield {word for line in shell for word in re.findall(r"\w+", line)}, set()

@@ -23,6 +23,7 @@ import pyarrow as pa
 from cxresearch.data.checks import totals
 from cxresearch.data.columns import DERIVED, UNCODED_KINDS, Source, own_columns, source_of, text_columns, without
 from cxresearch.data.mapping import Mapping, Table
+from cxresearch.data.matching import MOST_ROWS
 from cxresearch.data.terms import nearest
 from cxresearch.errors import NoData, UsageError
 
@@ -48,6 +49,8 @@ class Engine:
         rows = totals(raw, n=raw.count())["n"]
         if not rows:
             raise NoData(f"{table.file}: holds no rows")
+        if rows > MOST_ROWS:  # what a query frees goes back to the system, or the next one's memory comes on top of it
+            self.connection.raw_sql("SET allocator_bulk_deallocation_flush_threshold = '1MB'")
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)  # one to one, so of as many rows
         return source_of(table, self._derived(table, raw), rows)

@@ -37,7 +37,7 @@ class Clusters:
     of: object
     hashes: NDArray[np.uint64]
     labels: tuple[str, ...]
-    block: Index
+    block: NDArray[np.unsignedinteger]
 
     @cached_property
     def _first(self) -> Index:
@@ -167,11 +167,11 @@ def _clusters(study: Study, table: ir.Table, cluster: ir.Value) -> Clusters:
         own = table.select(cx_of=cluster).distinct()
         known = own.cx_of.fill_null("")
         block = known.hexdigest("md5")[0:2] if study.many_clusters(study.cluster(table.columns)) else known
-        listed = own.select(cx_hash=mark(own.cx_of), cx_block=block).to_pyarrow().combine_chunks()
-        hashes, blocks = listed["cx_hash"].to_numpy(), listed["cx_block"].combine_chunks().dictionary_encode()
+        listed = own.select(cx_hash=mark(own.cx_of), cx_block=block).to_pyarrow()
+        hashes, blocks = listed["cx_hash"].to_numpy(), listed["cx_block"].dictionary_encode().combine_chunks()
+        del listed  # each of these columns is large, so none stays longer than it is needed
         labels, rank = np.unique(np.array(blocks.dictionary.to_pylist(), dtype=str), return_inverse=True)
         order = np.argsort(hashes)
-        _LISTED[study] = Clusters(
-            table.op(), hashes[order], tuple(labels.tolist()), rank[blocks.indices.to_numpy()[order]]
-        )
+        number = rank.astype(np.min_scalar_type(len(labels)))[blocks.indices.to_numpy()]
+        _LISTED[study] = Clusters(table.op(), hashes[order], tuple(labels.tolist()), number[order])
     return _LISTED[study]

@@ -50,7 +50,7 @@ class Engine:
         if not rows:
             raise NoData(f"{table.file}: holds no rows")
         if rows > MOST_ROWS:  # what a query frees goes back to the system, or the next one's memory comes on top of it
-            self.connection.raw_sql("SET allocator_bulk_deallocation_flush_threshold = '1MB'")
+            self.connection.raw_sql("SET allocator_bulk_deallocation_flush_threshold = '8MB'")
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)  # one to one, so of as many rows
         return source_of(table, self._derived(table, raw), rows)

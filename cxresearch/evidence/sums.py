@@ -121,16 +121,20 @@ def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str 
     keys = [*([fixed] if fixed else []), *(["period"] if months_count(study, table) else [])]
     stream = Stream(study, slim, cluster_of(study, slim), names, keys)
     found: dict[tuple[int, ...], Array] = {}
+    counts: dict[tuple[int, ...], int] = {}
     for piece in stream.pieces(shift):
         for cell, part in piece.parts():
             rows = piece.columns[:, part]
-            found[cell] = rows @ rows.T + found.get(cell, 0.0)
-    products = np.array(list(found.values())).reshape(-1, len(names) + 1, len(names) + 1)
+            # of a whole matrix and its own transpose a library makes half the products, which takes longer for few columns
+            found[cell] = rows[:-1] @ rows.T + found.get(cell, 0.0)
+            counts[cell] = part.stop - part.start + counts.get(cell, 0)
+    products = np.array(list(found.values())).reshape(-1, len(names), len(names) + 1)
     labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}
-    first, second = products[:, :-1, -1] / scale, products[:, :-1, :-1] / np.outer(scale, scale)
+    n, first, second = np.array(list(counts.values()), dtype=float), products[:, :, -1], products[:, :, :-1]
+    first, second = first / scale, (second + second.transpose(0, 2, 1)) / (2 * np.outer(scale, scale))
     return _assembled(
         [labels.get(key, [""] * len(found)) for key in (fixed or "", "cx_block", "period")],
-        products[:, -1, -1], first, second, second, shift, scale, stream.asked, stream.clusters, 0,
+        n, first, second, second, shift, scale, stream.asked, stream.clusters, 0,
     )  # fmt: skip
 
 

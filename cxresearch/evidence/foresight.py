@@ -192,22 +192,18 @@ def _rows(study: Study, trial: Trial, blocks: Mapping[str, Sequence[str]]) -> li
     intercept, slope = forecast.calibration(y, best, own_blocks)
     squares = forecast.brier(y, best)
     scaled = forecast.ratio_interval((y - rate) ** 2 - squares, (y - rate) ** 2, own_blocks)
+    ranked = trial.ranked("all")
     made = [
         row(model="foretold", measure=measure, term=term, **base, **more, **interval.numbers())
         for measure, term, interval, more in (
-            ("auc", None, forecast.auc_interval(y, trial.ranked("all"), alone), {}),
+            ("auc", None, forecast.auc_interval(y, ranked, alone), {}),
             ("log_loss", None, forecast.mean_interval(losses["all"], own_blocks), {"unit": "nats a row"}),
             ("log_loss_difference", None, saved(plain - losses["all"]), per_cent),
             ("brier", None, forecast.mean_interval(squares, own_blocks), {}),
             ("brier_scaled", None, scaled, {}),
             ("calibration", "calibration_intercept", intercept, {}),
             ("calibration", "calibration_slope", slope, {}),
-            (
-                "share",
-                "top_tenth",
-                forecast.caught_interval(y, trial.ranked("all"), own_blocks),
-                {"unit": "of all leavers"},
-            ),
+            ("share", "top_tenth", forecast.caught_interval(y, ranked, own_blocks), {"unit": "of all leavers"}),
         )
     ]
     worse = {block: ("all", f"not {block}") for block in blocks} | {"end_to_end": ("all", f"only {next(iter(blocks))}")}
@@ -221,7 +217,7 @@ def _rows(study: Study, trial: Trial, blocks: Mapping[str, Sequence[str]]) -> li
         more: dict[str, Any] = {"effect_label": SEPARATED}
         if not trial.separated:
             other = trial.ranked(worse["end_to_end"][1])
-            more = forecast.caught_interval(y, trial.ranked("all"), own_blocks, other).numbers()
+            more = forecast.caught_interval(y, ranked, own_blocks, other).numbers()
         made.append(row(model="blocks", measure="difference", term="top_tenth", unit="of all leavers", **base, **more))
     return made + _tenths(study, trial)
 

@@ -132,9 +132,7 @@ def two_step_influence(table: Array) -> tuple[float, Array]:
 def _margin_influence(cuts: Array) -> Array:
     """What a row in each category adds to n times each threshold (t, t + 1), which is the quantile of its margin."""
     below = np.arange(len(cuts) + 1) <= np.arange(len(cuts))[:, None]
-    return np.asarray(
-        (below - special.ndtr(cuts)[:, None]) / (np.exp(-cuts * cuts / 2) / math.sqrt(2 * math.pi))[:, None]
-    )
+    return np.asarray((below - special.ndtr(cuts)[:, None]) / _density(cuts)[:, None])
 
 
 def polychoric_matrix(items: Array) -> Array:
@@ -207,8 +205,8 @@ def _chances(theta: Array, rows: int, of_rho_only: bool = False) -> tuple[Array,
     density = np.exp(-(h * h - 2 * rho * h * k + k * k) / (2 * root**2)) / (2 * math.pi * root)
     slopes = [_cells(density)]
     if not of_rho_only:
-        by_h = np.exp(-h * h / 2) / math.sqrt(2 * math.pi) * special.ndtr((k - rho * h) / root)
-        by_k = np.exp(-k * k / 2) / math.sqrt(2 * math.pi) * special.ndtr((h - rho * k) / root)
+        by_h = _density(h) * special.ndtr((k - rho * h) / root)
+        by_k = _density(k) * special.ndtr((h - rho * k) / root)
         slopes += [_cells(np.where(np.arange(len(h))[:, None] == i, by_h, 0.0)) for i in range(1, len(h) - 1)]
         slopes += [_cells(np.where(np.arange(k.size)[None, :] == j, by_k, 0.0)) for j in range(1, k.size - 1)]
     return np.maximum(_cells(below), TINY), np.array(slopes)
@@ -217,3 +215,8 @@ def _chances(theta: Array, rows: int, of_rho_only: bool = False) -> tuple[Array,
 def _cells(corners: Array) -> Array:
     """Sums over cells from sums up to their corners."""
     return np.diff(np.diff(corners, axis=0), axis=1)
+
+
+def _density(z: Array) -> Array:
+    """The height of the standard normal curve."""
+    return np.asarray(np.exp(-z * z / 2) / math.sqrt(2 * math.pi))

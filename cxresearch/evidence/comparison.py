@@ -147,6 +147,9 @@ def _worded(finding: Finding, lacking: str) -> Finding:
     tested = sum(r["p_adjusted"] is not None for r in rows)
     if not told:
         answer = f"Of {tested} differences that can be tested none is told from zero."
+        if apart := sum(r["conf_low"] is not None and r["conf_low"] * r["conf_high"] > 0 for r in rows):
+            leave = "leaves" if apart == 1 else "leave"
+            answer = f"{answer[:-1]}; {apart} of the intervals {leave} zero out, as among many some do by chance."
         return dataclasses.replace(finding, answer=answer, title="No difference is told from zero")
     first = min(told, key=lambda r: r["p_adjusted"])
     name = finding.spoken("term", first["term"]) or finding.spoken("outcome", first["outcome"])

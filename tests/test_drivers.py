@@ -149,6 +149,17 @@ def test_the_method_of_a_ranking_names_its_own_intervals(study: cx.Study) -> Non
     assert "Fisher" not in method
 
 
+def test_as_many_thresholds_as_rows_leave_nothing_to_tell_a_slope_by(tmp_path: Path) -> None:
+    """Ten rows of ten different values have nine thresholds and a slope: polr of R says that the fit has no rows left."""
+    rng = np.random.default_rng(3)
+    panel = pd.DataFrame({"revenue": np.arange(10.0), "latency_ms": rng.normal(50, 9, 10)})
+    result, finding = cx.fit("revenue ~ latency_ms", study_of(tmp_path, panel=panel), method="ordinal")
+    assert (result, finding.rows()) == (None, [])
+    assert "no more rows than terms and thresholds" in finding.answer
+    fewer = panel.assign(revenue=np.arange(10.0) // 2)
+    assert cx.fit("revenue ~ latency_ms", study_of(tmp_path, panel=fewer), method="ordinal").finding.rows()
+
+
 def test_groups_without_a_constant_have_their_odds(tmp_path: Path) -> None:
     """Flags of all groups add up to one: beside a constant they would say it twice, without it each has its own odds."""
     rng = np.random.default_rng(2)

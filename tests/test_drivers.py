@@ -149,6 +149,36 @@ def test_the_method_of_a_ranking_names_its_own_intervals(study: cx.Study) -> Non
     assert "Fisher" not in method
 
 
+@pytest.mark.parametrize("method", ["lmg", "johnson"])
+def test_terms_that_say_the_same_share_their_rank(method: str, tmp_path: Path) -> None:
+    """Rounding does not put one before the other; R² is corrected for two slopes, as lm of R leaves the third out (NA)."""
+    rng = np.random.default_rng(2)
+    panel = pd.DataFrame({"latency_ms": rng.normal(50, 9, 60)})
+    panel = panel.assign(wait_s=3 * panel.latency_ms + 7, order_days=rng.normal(50, 9, 60) + panel.latency_ms)
+    panel["revenue"] = panel.latency_ms + rng.normal(99, 9, 60)
+    terms = ["wait_s", "latency_ms", "order_days"]
+    finding = cx.rank_drivers(study_of(tmp_path, panel=panel), "revenue", terms, method=method)
+    plain = smf.ols("revenue ~ latency_ms + order_days", panel).fit()
+    assert finding.one(measure="r2")["estimate"] == pytest.approx(plain.rsquared_adj, rel=1e-9)
+    wait, latency = (finding.one(measure="rank", term=x) for x in terms[:2])
+    told = ("estimate", "conf_low", "conf_high", "effect")
+    assert [wait[key] for key in told] == [latency[key] for key in told]
+    assert (wait["estimate"], finding.one(measure="rank", term="order_days")["estimate"]) == (1, 3)
+    both = r"(Wait for care and \w+|\w+ and wait for care) rank first among 3 terms"
+    assert re.match(both, finding.answer), finding.answer
+
+
+def test_as_many_thresholds_as_rows_leave_nothing_to_tell_a_slope_by(tmp_path: Path) -> None:
+    """Ten rows of ten different values have nine thresholds and a slope: polr of R says that the fit has no rows left."""
+    rng = np.random.default_rng(3)
+    panel = pd.DataFrame({"revenue": np.arange(10.0), "latency_ms": rng.normal(50, 9, 10)})
+    result, finding = cx.fit("revenue ~ latency_ms", study_of(tmp_path, panel=panel), method="ordinal")
+    assert (result, finding.rows()) == (None, [])
+    assert "no more rows than terms and thresholds" in finding.answer
+    fewer = panel.assign(revenue=np.arange(10.0) // 2)
+    assert cx.fit("revenue ~ latency_ms", study_of(tmp_path, panel=fewer), method="ordinal").finding.rows()
+
+
 def test_groups_without_a_constant_have_their_odds(tmp_path: Path) -> None:
     """Flags of all groups add up to one: beside a constant they would say it twice, without it each has its own odds."""
     rng = np.random.default_rng(2)

@@ -13,6 +13,7 @@ from test_evidence import CUSTOMERS, HOSTILE, assert_sound, opened, table
 
 import cxresearch as cx
 from cxresearch.errors import UsageError
+from cxresearch.evidence.association import partial
 from cxresearch.evidence.ladder import METHODS
 from cxresearch.finding import Finding
 from cxresearch.measures import LADDER
@@ -140,3 +141,68 @@ def test_no_reversal_without_variation(tmp_path: Path) -> None:
         finding = cx.relate(study_of(tmp_path, panel=frame), "revenue", "wait_s", by="value_segment", method=METHODS)
         assert_sound(finding)
         assert not {"reversed", "confounded"} & {c.code for c in finding.caveats}
+
+
+def of_prices(folder: Path) -> cx.Study:
+    """Fourteen customers; a discount and a constant tenure that say no more than the list price does, a margin no more than the wait."""
+    dice = np.random.default_rng(1)
+    wait = dice.normal(size=14) + 10
+    panel = pd.DataFrame({"wait_s": wait, "revenue": wait / 2 + dice.normal(size=14) + 10, "tenure_m": 4.0})
+    panel["list_price"] = wait + dice.normal(size=14)
+    panel = panel.assign(discount=2 * panel.list_price + 1, margin=3 * wait + 7, region=list("ab") * 7)
+    return study_of(folder, panel=panel)
+
+
+@pytest.mark.parametrize("more", ["discount", "tenure_m", "list_price"], ids=["repeats", "constant", "twice"])
+def test_a_control_that_says_nothing_more_costs_nothing(more: str, tmp_path: Path) -> None:
+    """As lm of R, which leaves it out (NA) and keeps the degree of freedom: same numbers, p-values and intervals."""
+    study = of_prices(tmp_path)
+    every: dict[str, Any] = {"steps": ["adjusted"], "method": METHODS}
+    alone = cx.relate(study, "revenue", "wait_s", given=["list_price"], **every).rows()
+    assert alone[0]["p_value"] == pytest.approx(0.2626702, rel=1e-6)  # summary(lm(revenue ~ wait_s + list_price))
+    for mine, theirs in zip(
+        alone, cx.relate(study, "revenue", "wait_s", given=["list_price", more], **every).rows(), strict=True
+    ):
+        for key in ("estimate", "conf_low", "conf_high", "p_value"):
+            assert theirs[key] == pytest.approx(mine[key], rel=1e-9), (mine["measure"], key)
+
+
+def test_controls_that_add_up_to_others_are_dropped() -> None:
+    """The partial correlation is that of the residuals of least squares, however rounding falls out."""
+    for seed in range(100):
+        dice = np.random.default_rng(seed)
+        n = int(dice.integers(12, 300))
+        held = dice.normal(size=(n, 2)) + dice.integers(0, 50, 2)
+        held[:, 1] += held[:, 0]
+        pair = dice.normal(size=(n, 2)) + held[:, :1]
+        left = pair - pair.mean(0)
+        left = left - (held - held.mean(0)) @ np.linalg.lstsq(held - held.mean(0), left, rcond=None)[0]
+        columns = np.column_stack([pair, held, held @ dice.integers(1, 9, 2) * dice.random()])
+        columns = (columns - columns[0]) / columns.std(0)
+        covariance = columns.T @ columns / n - np.outer(columns.mean(0), columns.mean(0))
+        assert partial(covariance, 0, 1, [2, 3, 4]) == pytest.approx(np.corrcoef(left.T)[0, 1], abs=1e-9), seed
+
+
+@pytest.mark.parametrize("ends", [("revenue", "wait_s"), ("wait_s", "revenue")])
+def test_what_is_held_fixed_may_leave_nothing_to_compare(ends: tuple[str, str], tmp_path: Path) -> None:
+    """Of a term, or an outcome, that a control repeats nothing is left but rounding: no correlation, and the reason."""
+    found = cx.relate(of_prices(tmp_path), *ends, given=["margin", "list_price"], steps=["adjusted"], method=METHODS)
+    assert [r["estimate"] for r in found.rows()] == [None] * 4
+    assert found.answer.startswith("Not estimable: what is held fixed says all that one of the two says")
+
+
+def test_a_sentence_calls_crude_only_what_is_crude(tmp_path: Path) -> None:
+    """Asked for another step alone, the answer names that step."""
+    study = of_prices(tmp_path)
+    usual = cx.relate(study, "revenue", "wait_s", given=["list_price"], steps=["adjusted"])
+    assert usual.answer.endswith("r 0.34 (95 % interval −0.26 to 0.75, n = 14), same usage and price.")
+    other = cx.relate(study, "revenue", "wait_s", given=["discount", "margin"], steps=["crude"])
+    assert "crude r" in other.answer
+
+
+def test_words_do_not_correlate(tmp_path: Path) -> None:
+    """A term in words is refused by name, as one of the pair and as what is held fixed."""
+    study = of_prices(tmp_path)
+    for asked in ({"among": "region"}, {"among": "wait_s", "given": ["region"]}):
+        with pytest.raises(UsageError, match="region is no number"):
+            cx.relate(study, "revenue", **asked)

@@ -170,6 +170,34 @@ def test_an_answer_asked_the_other_way_round_is_named(tmp_path: Path) -> None:
     assert "(responsiveness: responsiveness, item 2)" in told[1][0]
 
 
+def test_two_answers_alone_have_no_loadings(tmp_path: Path) -> None:
+    """One correlation cannot tell two loadings, of ordered answers either: lavaan finds them not identified."""
+    dice = np.random.default_rng(1)
+    felt = dice.normal(size=(200, 1)) + dice.normal(size=(200, 3))
+    surveys = pd.DataFrame((felt > 0) * 1 + (felt > 1) * 1, columns=["first", "second", "recommend"])
+    score = {"satisfaction": '{mean_of = ["first", "second"], scale = [0, 2]}', "recommend": '"recommend"'}
+    found = cx.factors(study_of(tmp_path, surveys=surveys, columns=score), ["satisfaction", "recommend"])
+    assert found.rows(measure="loading") == []
+    (told,) = found.rows(model="ordered")
+    assert (told["estimate"], told["effect_label"]) == (
+        None,
+        "a model needs a score of three answers, or two scores of two",
+    )
+
+
+def test_correlations_that_fit_no_people_together_say_so(tmp_path: Path) -> None:
+    """Polychoric correlations of few customers may have a negative eigenvalue: no answer adds up to others then."""
+    dice = np.random.default_rng(1)
+    felt = dice.normal(size=(20, 1)) + dice.normal(size=(20, 6))
+    surveys = pd.DataFrame((felt > 0) * 1, columns=[f"q{i}" for i in range(6)])
+    score = {"satisfaction": '{mean_of = ["q0", "q1", "q2", "q3", "q4", "q5"], scale = [0, 1]}'}
+    assert np.linalg.eigvalsh(surveys.corr())[0] > 0.05
+    found = cx.factors(study_of(tmp_path, surveys=surveys, columns=score))
+    assert found.rows(measure="eigenvalue")[-1]["estimate"] < -0.05
+    (told,) = (c.text for c in found.caveats if c.code == "repeated")
+    assert told.startswith("Polychoric correlations, each from its own two answers, fit no people together")
+
+
 def test_no_interval_of_a_reliability_passes_one(tmp_path: Path) -> None:
     """Few customers who answer nearly alike: every interval holds its estimate and ends below 1, where the plain one does not."""
     rng = np.random.default_rng(1)

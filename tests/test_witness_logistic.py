@@ -83,6 +83,22 @@ def test_the_model_of_independent_rows() -> None:
     agree("slope_at_the_mean", difference_at_the_mean(fit, 0), NUMERIC)
 
 
+@pytest.mark.parametrize("method", ["logistic", "ordinal"])
+def test_errors_of_a_formula_over_independent_rows(method: str, tmp_path: Path) -> None:
+    """They are sandwich's HC1; of two values the ordinal model is the logistic one, thresholds and constant being the same."""
+    terms = ["margin", *HELD]  # a term of the panel stands in for the answers
+    d = frame().rename(columns={"satisfaction": "margin"}).astype({"prepaid": float})
+    panel = d[["churned", *terms]].assign(customer_id=[f"row {i}" for i in range(len(d))])
+    study = study_of(tmp_path, panel=panel)
+    result, finding = cx.fit(f"churned ~ {' + '.join(terms)}", study, method=method)
+    told = {name.partition("[")[0]: float(error) for name, error in result.bse.items()}
+    got = {r["term"].partition("[")[0]: r["std_error"] / r["estimate"] for r in finding.rows()}
+    want = dict(zip(terms, SAID["hc1"][-len(terms) :], strict=True))
+    for name in terms:
+        assert (got[name], told[name]) == pytest.approx((want[name], want[name]), rel=1e-5), name
+    assert "HC1" in finding.method
+
+
 def test_the_hazard_in_discrete_time(tmp_path: Path) -> None:
     """With the link cloglog the fit is glm's, and explain_churn gives its hazard ratio and effect over sites."""
     d = frame()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-10  # what others leave of a column's variance; below it the column says the same twice
 PLAIN = 1e4  # columns that are so far from saying the same twice lose no digit that counts by a plain inverse
 
 
@@ -34,7 +35,7 @@ def semipartial(covariance: Array, x: int, y: int, given: Sequence[int]) -> Arra
 
 
 def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
-    """Covariances (…, 2, 2) of what is left of two columns when others are held fixed.
+    """Covariances (…, 2, 2) of what is left of two columns when others are held fixed; NaN of one of which nothing is left.
 
     S_ab - S_ag S_gg⁺ S_gb; the pseudo-inverse drops controls that say the same twice.
     Source: Anderson, An Introduction to Multivariate Statistical Analysis, section 2.5.
@@ -46,7 +47,20 @@ def residual(covariance: Array, x: int, y: int, given: Sequence[int]) -> Array:
     cross, middle = covariance[..., pair[:, None], held], covariance[..., held[:, None], held]
     inverse = _inverse(middle)
     with np.errstate(invalid="ignore"):
-        return own - cross @ inverse @ np.swapaxes(cross, -1, -2)
+        left = own - cross @ inverse @ np.swapaxes(cross, -1, -2)
+        before, after = (np.diagonal(s, axis1=-2, axis2=-1) for s in (own, left))
+        gone = ~(after > ROUNDING * before)  # and what rounding makes of it would correlate somehow
+    return np.where(gone[..., :, None] | gone[..., None, :], np.nan, left)
+
+
+def directions(covariance: Array, columns: Sequence[int]) -> int:
+    """How many of some columns there are in effect: without those that do not vary or say what others say."""
+    varies = [c for c in columns if covariance[c, c] > 0]
+    if not varies:
+        return 0
+    scale = np.sqrt(np.diag(covariance)[varies])
+    roots = np.linalg.eigvalsh(covariance[np.ix_(varies, varies)] / np.outer(scale, scale))
+    return int((roots > ROUNDING * roots[-1]).sum())
 
 
 def _inverse(middle: Array) -> Array:
@@ -57,7 +71,7 @@ def _inverse(middle: Array) -> Array:
         inverse = np.linalg.inv(held)
         if np.abs(held).max(initial=0) * np.abs(inverse).max(initial=0) < PLAIN:  # mostly nothing is said twice
             return np.asarray(inverse, dtype=float)
-    return np.asarray(np.linalg.pinv(held, hermitian=True), dtype=float)
+    return np.asarray(np.linalg.pinv(held, rcond=ROUNDING, hermitian=True), dtype=float)
 
 
 def alpha(covariance: Array, items: Sequence[int]) -> Array:

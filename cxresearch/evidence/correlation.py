@@ -15,6 +15,7 @@ from cxresearch.evidence.ladder import METHODS, ladder_rows, lag_rows, level_row
 from cxresearch.finding import Finding
 from cxresearch.measures import LADDER, MODELS
 
+NUMERIC = ("number", "flag")  # kinds of terms that correlate
 MOST_NAMED = 6  # terms that a question names; the table names all
 
 
@@ -43,8 +44,8 @@ def relate(
     answers), to adjusted "semipartial" (only the term is freed of what is held). Intervals: textbook where every row
     is a cluster of its own (Fisher; Bonett and Wright; Fieller; maximum likelihood), else jackknife over blocks of
     clusters on Fisher's z; so always for a corrected or semi-partial r. With several pairs p-values are adjusted
-    (Benjamini-Hochberg) over the pairs, step by step. Raises UsageError for terms that are known only after a customer
-    left, where leaving is one of the pair.
+    (Benjamini-Hochberg) over the pairs, step by step. Raises UsageError for terms in words, and for terms that are
+    known only after a customer left, where leaving is one of the pair.
 
     Example:
     >>> ladder = cx.relate(study, of="satisfaction", among="retainability", method=["spearman", "kendall"])
@@ -60,6 +61,9 @@ def relate(
     lacking = (*study.missing(*outcomes, *terms), *sampling.empty_roles(of, among))
     if lacking or not outcomes or not terms:
         return sampling.nothing(study, "relate", _question(outcomes, terms), lacking)
+    words = [x for x in (*outcomes, *terms, *(given or ())) if study.has(x) and study.term(x).kind not in NUMERIC]
+    if words:
+        raise UsageError(f"{words[0]} is no number; take terms that are numbers or flags, or split by it with by=")
     if "churned" in (*outcomes, *terms):
         pitfalls.refuse_known_later(study, [x for x in (*outcomes, *terms, *(given or ())) if x != "churned"])
     pairs = [_pair(study, y, x, given, months, methods) for y in outcomes for x in terms if x != y for months in lags]
@@ -78,7 +82,7 @@ def _pair(
 ) -> Pair:
     """A pair with what can be held fixed for it, and what would have to be mapped where that is nothing."""
     wanted = study.controls if given is None else given
-    held = tuple(c for c in wanted if c not in (outcome, term) and study.has(c))
+    held = tuple(c for c in dict.fromkeys(wanted) if c not in (outcome, term) and study.has(c))
     lacking = study.controls.examples if given is None and not held else ()
     return Pair(outcome, term, held, lag, methods, lacking)
 

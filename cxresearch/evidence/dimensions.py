@@ -259,7 +259,12 @@ def _number(asked: Answers) -> list[dict[str, Any]]:
     for i, (value, level) in enumerate(zip(found, chance, strict=True), 1):
         made.append(asked.row("eigenvalue", float(value), term=f"factor_{i}", effect=float(level)))
     if found[-1] < SINGULAR:
-        asked.caveats.append(Caveat("repeated", "Some answers add up to others: KMO and Bartlett's test do not exist."))
+        why = (
+            "Polychoric correlations, each from its own two answers, fit no people together"
+            if asked.ordered
+            else "Some answers add up to others"
+        )
+        asked.caveats.append(Caveat("repeated", f"{why}: KMO and Bartlett's test do not exist."))
         return made
     chi2, df, p_value = extraction.sphericity(asked.r, asked.n)
     made.append(asked.row("fit_index", extraction.sampling_adequacy(asked.r)[0], term="kmo"))

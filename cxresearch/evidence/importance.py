@@ -18,7 +18,7 @@ from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.ranking import DRAWS, Split, split
 from cxresearch.evidence.weakest import weakest_link
 from cxresearch.finding import Caveat, Finding, written
-from cxresearch.measures import number
+from cxresearch.measures import capital, number
 from cxresearch.table import row
 
 Array = NDArray[np.float64]
@@ -241,14 +241,15 @@ def _answer(study: Study, of: str, finding: Finding) -> tuple[str, str]:
     if not told:
         low = f"Not estimable: the terms together explain {written(r2)} of the variance of {outcome}, too little to share out."
         return low, "Too little to share out"
-    top = max(told, key=lambda r: r["estimate"])
-    chance = finding.one(measure="rank", model="crude", group="all", term=top["term"])["effect"]
+    tops = [r for r in finding.rows(measure="rank", model="crude", group="all") if r["estimate"] == 1]
+    chance, share = tops[0]["effect"], written(next(r for r in told if r["term"] == tops[0]["term"]))
     sure = f"rank 1 with probability {number(chance, 2)}" if chance is not None else "how sure is not estimable"
-    label = study.term(top["term"]).label.capitalize()
-    text = f"{label} ranks first among {len(told)} terms that go with {outcome}: share {written(top)}, {sure}; together they explain R² = {written(r2, n=False)}."
+    label = capital(" and ".join(study.term(r["term"]).label for r in tops))
+    goes, each = ("ranks", "share") if len(tops) == 1 else ("rank", "each share")
+    text = f"{label} {goes} first among {len(told)} terms that go with {outcome}: {each} {share}, {sure}; together they explain R² = {written(r2, n=False)}."
     if scores := {r["term"]: r["estimate"] for r in finding.rows(measure="score") if r["estimate"] is not None}:
         return _room(study, finding, told, scores)
-    return text, f"{label} ranks first among what goes with {outcome}"
+    return text, f"{label} {goes} first among what goes with {outcome}"
 
 
 def _room(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, sampling, silent
 from cxresearch.evidence.asking import Asking, Pair, rate
-from cxresearch.evidence.association import alpha, partial, pearson, semipartial
+from cxresearch.evidence.association import alpha, directions, partial, pearson, semipartial
 from cxresearch.evidence.blocks import Members
 from cxresearch.evidence.held import Asked, complete, levels
 from cxresearch.evidence.inference import Interval
@@ -30,6 +30,7 @@ from cxresearch.table import row
 
 Array = NDArray[np.float64]
 METHODS = ("pearson", "spearman", "kendall", "semipartial", "polychoric")
+NOTHING_LEFT = "what is held fixed says all that one of the two says, so nothing is left to compare"
 MOST_ANSWERS = 11  # a scale of answers has no more: 0 to 10
 
 
@@ -77,21 +78,29 @@ def _each(
     def estimator(covariance: Array) -> Array:
         return partial(covariance, 0, 1, held)
 
-    made = [_row(pair, model, "r", _interval(spread, estimator, given), spread.n, spread.clusters, group)]
+    counted = directions(spread.full, held) if spread.n > 2 else given
+    made = [_row(pair, model, "r", _interval(spread, estimator, counted), spread.n, spread.clusters, group)]
     if given and "semipartial" in pair.methods:
-        part = _part_interval(spread, held)
+        part = _part_interval(spread, held, counted)
         made.append(_row(pair, model, "semipartial", part, spread.n, spread.clusters, group))
     if not {"spearman", "kendall", "polychoric"} & set(pair.methods):
-        return made
+        return _told_why(made, spread, held)
     found = rows(ask.study, table, spread.columns)
     ask.sampled |= found.sampled
     for method, measure, covariances in (("spearman", "rho", rank_covariances), ("kendall", "tau", concordances)):
         if method in pair.methods:
-            interval = _rank_interval(found, measure, covariances, estimator, given)
+            interval = _rank_interval(found, measure, covariances, estimator, held)
             made.append(_row(pair, model, measure, interval, found.n, found.cluster_count, group))
     if "polychoric" in pair.methods and model == "crude":
         made += _polychoric(pair, ask, group, found)
-    return made
+    return _told_why(made, spread, held)
+
+
+def _told_why(made: list[dict[str, Any]], spread: Spread, held: Sequence[int]) -> list[dict[str, Any]]:
+    """The rows; where the pair varies, those that have no number because of what is held fixed say so."""
+    if not held or not np.isfinite(pearson(spread.full, 0, 1)):
+        return made
+    return [r if r["estimate"] is not None else r | {"effect_label": NOTHING_LEFT} for r in made]
 
 
 def _interval(spread: Spread, estimator: Callable[[Array], Array], given: int = 0) -> Interval:
@@ -103,12 +112,12 @@ def _interval(spread: Spread, estimator: Callable[[Array], Array], given: int = 
     return inference.jackknife(r, estimator(spread.left_out), on="r", blocks=spread.parts)
 
 
-def _part_interval(spread: Spread, held: Sequence[int]) -> Interval:
+def _part_interval(spread: Spread, held: Sequence[int], counted: int) -> Interval:
     """A semi-partial correlation by jackknife: Fisher's z does not hold for it; p by t where rows are independent."""
     r = float(semipartial(spread.full, 0, 1, held)) if spread.n > 2 else math.nan
     interval = inference.jackknife(r, semipartial(spread.left_out, 0, 1, held), on="semipartial", blocks=spread.parts)
     if spread.independent and interval.estimate is not None:
-        return replace(interval, p_value=inference.pearson_interval(r, spread.n, len(held)).p_value)
+        return replace(interval, p_value=inference.pearson_interval(r, spread.n, counted).p_value)
     return interval
 
 
@@ -117,7 +126,7 @@ def _rank_interval(
     measure: str,
     covariances: Callable[[Array, Members], tuple[Array, Array]],
     estimator: Callable[[Array], Array],
-    given: int,
+    held: Sequence[int],
 ) -> Interval:
     """Interval of a rank correlation: textbook where rows are independent, else jackknife."""
     if found.n < 3:
@@ -127,6 +136,7 @@ def _rank_interval(
     interval = inference.jackknife(estimate, estimator(left_out), on=measure, blocks=found.members.blocks)
     if not found.independent:
         return interval
+    given = directions(full, held)
     if measure == "tau":
         return replace(kendall_interval(estimate, found.values, given), kept=interval.kept)
     return replace(inference.spearman_interval(estimate, found.n, given), kept=interval.kept)

@@ -60,12 +60,17 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
         listed = ", ".join(f"{number(r['estimate'])} at {r['model']}" for r in records if "," not in r["model"])
         inside = [f"{number(r['estimate'])}" for r in records if r["model"].endswith("within customer")]
         within = f"; within customer {', '.join(inside)}" if inside else ""
-        held = ", at the same usage and price" if pair.given else ""
+        same = finding.labels.get("adjusted", MODELS["adjusted"])
+        held = f", {same if same != MODELS['adjusted'] else f'at the {same}'}" if pair.given else ""
         return (
             f"{capital(x)} with {y} so many months later{held}: r = {listed}{within}.",
             f"{capital(x)} with {y}, by the months between them",
         )
     crude = next((r for r in records if r["model"] == "crude"), first)
+    if crude["model"] != "crude":  # it was not asked for, so there is nothing that another step could turn or undo
+        step = finding.spoken("model", crude["model"])
+        goes = f"{capital(x)} and {y} {_goes(crude)}"
+        return f"{goes}: r {written(crude)}, {step}.", f"{goes}, {step}"
     text = f"{capital(x)} and {y} {_goes(crude)}: crude r {written(crude)}"
     turned = [r for r in records if _turns(crude, r)]
     gone = [r for r in records if _gone(crude, r)]

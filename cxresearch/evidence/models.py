@@ -94,6 +94,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
             )
     else:
         result = model.fit(**errors, **({"disp": False, "start_params": start} if kind == "logistic" else {}))
+        if kind == "logistic":
+            _count_parameters(result, errors)
         params, bse = (x.drop("Intercept", errors="ignore") for x in (result.params, result.bse))
     df = clusters - 1 if clusters < len(frame) else None
     told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
@@ -166,7 +168,17 @@ def _newton(model: Any, start: Any, errors: dict[str, Any]) -> Any:
         found = model.fit(start_params=start, method="newton", maxiter=50, disp=False, **errors)
     except np.linalg.LinAlgError:
         return None
-    return found if found.mle_retvals["converged"] else None
+    if not found.mle_retvals["converged"]:
+        return None
+    _count_parameters(found, errors)
+    return found
+
+
+def _count_parameters(result: Any, errors: dict[str, Any]) -> None:
+    """HC1 for a result of maximum likelihood, in place: the factor n/(n - k), which statsmodels gives least squares alone."""
+    if errors["cov_type"] == "HC1":
+        n, k = result.model.endog.shape[0], len(result.params)
+        result._results.cov_params_default = result._results.cov_params_default * n / (n - k)
 
 
 def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array | None]:
@@ -176,6 +188,10 @@ def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array |
         design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
     if np.linalg.matrix_rank(design) < design.shape[1] or _repeats(design):
         return "a term does not vary or says what others say", None
+    if kind == "ordinal":  # each value but the first has a threshold, in place of one constant
+        thresholds = len(np.unique(model.endog)) - 1
+        if len(design) <= design.shape[1] - ("Intercept" in model.exog_names) + thresholds:
+            return "there are no more rows than terms and thresholds between the values of the outcome", None
     if len(design) <= design.shape[1]:
         return "there are no more rows than terms", None
     if kind == "logistic":

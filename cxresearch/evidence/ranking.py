@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling, shares
+from cxresearch.evidence.association import directions
 from cxresearch.evidence.blocks import Blocks as LeftOut
 from cxresearch.evidence.blocks import draws, one_way
 from cxresearch.evidence.moments import Spread, moments
@@ -25,6 +26,7 @@ from cxresearch.table import row
 Array = NDArray[np.float64]
 Blocks = Mapping[str, Sequence[str]]
 R2_FLOOR = 0.01  # below it the shares of R² are shares of noise
+SAME = 1e-9  # parts of R² that differ by less are equal but for rounding
 DRAWS = 1000
 FEW_EVENTS = 20  # leavers, and stayers, without which no R² of leaving is told
 MOST, MOST_LOGISTIC = 16, 10  # 2^16 linear models take seconds, 2^10 logistic ones minutes
@@ -65,6 +67,10 @@ class Split:
         """What each row rests on."""
         return {"n": self.n, "clusters": self.clusters}
 
+    def _distinct(self, columns: Sequence[int]) -> int:
+        """How many of some columns say what no other does: as many slopes least squares has to spend."""
+        return len(columns) if self.spread is None else directions(self.spread.full, columns)
+
     def _corrected(self, r2: Array, terms: int) -> Array:
         """R² corrected for the number of terms: Ezekiel (1930), and McFadden's by Ben-Akiva & Lerman (1985)."""
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -75,17 +81,18 @@ class Split:
     @property
     def whole(self) -> Array:
         """R² of all columns, corrected for their number (B + 1,)."""
-        return self._corrected(self.r2, sum(self.sizes))
+        return self._corrected(self.r2, self._distinct(range(1, 1 + sum(self.sizes))))
 
     @property
     def gain(self) -> Array:
         """What all columns explain beyond the first player, both corrected (B + 1,)."""
-        return self.whole - self._corrected(self.alone, self.sizes[0])
+        return self.whole - self._corrected(self.alone, self._distinct(range(1, 1 + self.sizes[0])))
 
     def added(self, player: int) -> Array:
         """What one of up to 10 players explains beyond all others, both corrected (B + 1,)."""
         without = self.worth[:, self.worth.shape[1] - 1 - (1 << player)]
-        return self.whole - self._corrected(without, sum(self.sizes) - self.sizes[player])
+        others = [c for i, of in enumerate(players_of(self.sizes)) if i != player for c in of]
+        return self.whole - self._corrected(without, self._distinct(others))
 
     @property
     def tells(self) -> bool:
@@ -180,13 +187,18 @@ def _of_leaving(
     return Split(worth[:, -1], worth[:, 1], parts, drawn, worth, null, sizes, left, len(keep), found.asked, clusters)
 
 
+def _places(parts: Array) -> NDArray[np.intp]:
+    """The place of each part (…, k), the largest first; parts that are equal but for rounding have the same one."""
+    above = np.stack([(parts > parts[..., [i]] + SAME).sum(-1) for i in range(parts.shape[-1])], axis=-1)
+    return np.asarray(1 + above)
+
+
 def share_rows(found: Split, of: str, names: Sequence[str], model: str) -> list[dict[str, Any]]:
     """Rows r2, and for each name its share of R² and its rank; no shares where R² is too small to be shared out."""
     made = [row(outcome=of, model=model, measure="r2", **found.counts, **interval(found.whole, found.left, "r2"))]
     low = f"{found.kind} below {R2_FLOOR}: its shares are not estimable"
     label = low if np.isfinite(found.whole[0]) else "no R²: too few rows, or an outcome that does not vary"
-    places = (-found.parts[0]).argsort().argsort() + 1
-    drawn = (-found.drawn).argsort(-1).argsort(-1) + 1
+    places, drawn = _places(found.parts[0]), _places(found.drawn)
     sure = bool(np.isfinite(found.drawn).all())  # not with one block alone, nor with one on which everything hangs
     for i, name in enumerate(names):
         base: dict[str, Any] = {"outcome": of, "term": name, "model": model, **found.counts}

@@ -29,6 +29,7 @@ IMPROPER = (
 )
 Fitted = tuple[Fit, Array, float]  # a model, the robust covariance of its parameters, the scaling of its chi²
 NO_END = "the search for the best loadings did not end: the answers do not hold these scores"
+FEW = "a model needs a score of three answers, or two scores of two"
 ORDERED = "answers of few categories: not asked of them"
 
 
@@ -43,8 +44,12 @@ def rows(asked: Answers, method: Sequence[str], by: str | None) -> list[dict[str
 
 def _unmodelled(asked: Answers) -> str:
     """Why the answers can have no model of their scores, if so."""
-    few = not asked.whole or len(asked.modelled) < 3
-    return ORDERED if asked.ordered else "a model needs a score of three answers, or two scores of two" if few else ""
+    return ORDERED if asked.ordered else FEW if _undetermined(asked) else ""
+
+
+def _undetermined(asked: Answers) -> bool:
+    """Whether there are more loadings and correlations than the answers have correlations to tell them by."""
+    return not asked.whole or len(asked.modelled) < 3
 
 
 def _declared(asked: Answers) -> Fitted | str:
@@ -152,9 +157,9 @@ def _indices(asked: Answers, fit: Fit, model: str, scaling: float, apart_scaling
 
 
 def _ordered_model(asked: Answers) -> list[dict[str, Any]]:
+    if _undetermined(asked):
+        return [asked.row("fit_index", inference.NOTHING, term="srmr", model="ordered", effect_label=FEW)]
     low, at = np.tril_indices(asked.p, -1), asked.modelled
-    if not asked.whole:
-        return []
     kept = np.isin(low[0], at) & np.isin(low[1], at)
     fit = ordered.fit_ordered(asked.r[np.ix_(at, at)], asked.influence[:, kept], asked.pattern, asked.blocks)
     if np.abs(fit.loadings).max() > 1 or np.linalg.eigvalsh(fit.factors).min() < 1e-9 or not fit.converged:

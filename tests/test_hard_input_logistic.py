@@ -433,3 +433,21 @@ def test_where_a_fit_starts_moves_nothing(monkeypatch: pytest.MonkeyPatch, level
     from_none = fit_logit(y, x, offset=offset)
     assert from_some.converged
     np.testing.assert_allclose(from_some.coefficients, from_none.coefficients, rtol=1e-9)
+
+
+def test_levels_of_which_as_many_left_are_both_named(tmp_path: Path) -> None:
+    """Where all left of each level the sentence names both, and says no difference."""
+    study = opened(tmp_path, customers().assign(churned=1.0))
+    found = cx.leavers_by_level(study, "prepaid")
+    shown = [f"1,000.0 per 1,000 at prepaid plan {k} (n = {found.one(group=f'prepaid={k}')['n']:,})" for k in (0, 1)]
+    assert found.answer == f"Leavers do not differ by prepaid plan: {shown[0]}, {shown[1]}."
+
+
+@pytest.mark.parametrize("sites", [False, True], ids=["customers", "sites"])
+def test_a_forecast_without_a_mistake_is_better_than_chance(sites: bool, tmp_path: Path) -> None:
+    """Every leaver stands above every stayer: the area is one, there is no error to tell, and it is doubted."""
+    study = opened(tmp_path, customers().assign(revenue=lambda d: d.churned + 1e-3 * d.revenue), sites=sites)
+    found = cx.foretell_churn(study, "revenue")
+    assert found.one(model="foretold", measure="auc")["estimate"] == 1
+    assert found.answer.startswith("Leaving is foretold better than by chance")
+    assert "leakage" in [c.code for c in found.caveats]

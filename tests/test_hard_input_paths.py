@@ -268,3 +268,19 @@ def test_a_term_that_varies_at_one_site(method: str, tmp_path: Path) -> None:
     for record in finding.rows(measure="slope", term="prepaid"):
         assert (record["conf_low"], record["conf_high"], record["p_value"]) == (None, None, None)
     assert "no error that could be told" in finding.answer
+
+
+@pytest.mark.parametrize(("sites", "known"), [(2, False), (3, False), (4, True)])
+def test_draws_of_two_or_three_sites_have_no_tail(sites: int, known: bool, tmp_path: Path) -> None:
+    """All draws are the same site in (1/2)², (1/3)³ or (1/4)⁴ of cases each; only the last is less than a tail of 2.5 %."""
+    frame = customers().assign(site_id=lambda d: [f"s{i % sites}" for i in range(len(d))])
+    study = study_of(tmp_path, panel=frame, levels=["customer", "site"])
+    for found in (
+        through(study, method="bootstrap"),
+        through(study, method="bca"),
+        drawn(study, intervals="bootstrap"),
+    ):
+        for row in found.rows(measure=("slope", "path"), model=("total", "indirect", "pls")):
+            if row["unit"] != "points per point":  # of a mean, by jackknife
+                assert row["estimate"] is not None
+                assert [row[k] is not None for k in ("conf_low", "conf_high", "p_value")] == [known] * 3

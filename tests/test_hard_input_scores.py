@@ -245,3 +245,42 @@ def test_pure_functions_at_their_ends() -> None:
     for n, m, d in ((2, 2, 1e4), (2, 1e6, -3.0), (1e6, 1e6, 0.0)):
         g = groups.hedges_g(groups.Group(n, d, 1.0), groups.Group(m, 0.0, 1.0))
         assert (g.conf_low or 0.0) < (g.estimate or 0.0) < (g.conf_high or 0.0) or d == 0.0
+
+
+@pytest.mark.parametrize("sites", [False, True], ids=["customers", "sites"])
+@pytest.mark.parametrize("weights", ["raking", "answering", "design"])
+def test_no_weight_makes_answers_that_are_all_alike_certain(weights: str, sites: bool, tmp_path: Path) -> None:
+    """Of nines and tens every net score is 100: no interval of width zero. R's t.test refuses them: data are constant."""
+    frame = table().assign(recommend=lambda d: (9.0 + d.index % 2).where(d.answered_at.notna()))
+    finding = asked(opened(tmp_path, frame, sites=sites), weights, margins=["region", "plan_type"])
+    weighted = finding.one(measure="score", model="weighted")
+    assert weighted["estimate"] == pytest.approx(100)
+    assert (weighted["std_error"], weighted["conf_low"], weighted["conf_high"]) == (None, None, None)
+    assert finding.rows(model="all_customers") == []
+    assert "it may lie from" not in finding.answer
+
+
+def test_sites_that_score_alike_make_no_interval_of_width_zero(tmp_path: Path) -> None:
+    """Each site gives each answer once, so nothing is left of the error but rounding: no interval, and no difference told."""
+    frame = table().assign(answered_at="2026-10-05", recommend=np.arange(CUSTOMERS) // 12 * 1.0, ces=4.0)
+    frame["region"] = np.array(["north", "south", "west"])[np.arange(CUSTOMERS) // 12 % 3]
+    finding = asked(opened(tmp_path, frame, sites=True))
+    whole = finding.one(measure="score", group="all")
+    assert whole["estimate"] == -60
+    assert whole["conf_low"] is None
+    assert [r["p_value"] for r in finding.rows(measure="difference", model="between")] == [None] * 3
+    assert "in every site" in next(c.text for c in finding.caveats if c.code == "no-variation")
+    rate = finding.rows(measure="rate")
+    assert not rate or rate[0]["conf_low"] is None or rate[0]["conf_low"] < rate[0]["estimate"]
+
+
+@pytest.mark.parametrize("before", [9.0, 0.0])
+def test_a_change_between_months_of_answers_all_alike(before: float, tmp_path: Path) -> None:
+    """All answer alike in both months: the change is exact, how sure it is cannot be told."""
+    months = [
+        table().assign(period=p, answered_at=f"{p}-05", recommend=x, customer_id=lambda d, p=p: d.customer_id + p)
+        for p, x in (("2026-09", before), ("2026-10", 10.0))
+    ]
+    study = study_of(tmp_path, surveys=pd.concat(months)[["customer_id", "period", "recommend"]], window=2)
+    change = cx.score(study, "recommend").one(measure="difference", model="change")
+    assert (change["estimate"], change["conf_low"], change["conf_high"]) == (100 * (before < 9) * 2, None, None)

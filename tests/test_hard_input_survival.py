@@ -172,3 +172,20 @@ def test_one_row_a_customer_has_no_months_of_the_window(tmp_path: Path) -> None:
     """Months since first seen need monthly rows: the answer says so."""
     found = cx.survive(study_of(tmp_path, panel=customers()), origin="window")
     assert found.answer == "Not estimable: this study has no monthly rows of panel.churned."
+
+
+def test_levels_of_which_as_many_stay_are_both_named(tmp_path: Path) -> None:
+    """Where nobody has left by a month the sentence names each level once, with the customers of its own."""
+    late = customers().assign(tenure_m=np.arange(1.0, 201), churned=lambda d: (d.tenure_m > 150) * 1)
+    found = cx.survive(study_of(tmp_path, panel=late), by="needs_segment", horizons=[24])
+    n = {r["group"][-1]: r["n"] for r in found.rows(measure="survival") if r["group"] != "all"}
+    assert found.answer.endswith(f"1.000 (n = {n['a']}) at a, 1.000 (n = {n['b']}) at b.")
+
+
+def test_nobody_left_of_any_site(tmp_path: Path) -> None:
+    """Months stayed have no interval of width zero where every site stays to the end."""
+    study = study_of(tmp_path, panel=customers().assign(churned=0), levels=["site"])
+    found = cx.survive(study, by="prepaid", horizons=[12])
+    assert [r["estimate"] for r in found.rows(measure="rmst")] == [12, 12, 12]
+    for row in found.rows(measure=("rmst", "difference")):
+        assert (row["std_error"], row["conf_low"], row["conf_high"]) == (None, None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from cxresearch.measures import MEASURES, Measure
 Array = NDArray[np.float64]
 LEVEL = 0.95
 FEW = 20  # with fewer clusters in effect, their number counts and not how many there are by name
+ROUNDING = 1e-12  # of a number: an error relatively smaller is what rounding leaves of none
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def jackknife(
     `on` names the measure of the closed list on whose scale the interval is symmetric (Fisher's z for correlations,
     the logit for shares, the logarithm of what is left to 1 for R² and reliabilities). `blocks` says what the parts are (default: one block each). The standard error is on the own
     scale; the p-value is against a value of zero. With fewer than 20 blocks in effect the degrees of freedom are theirs.
+    Where every part says the same, how far others would differ cannot be told: no error and no interval of width zero.
     Source: Efron & Tibshirani, An Introduction to the Bootstrap (1993), chapter 11; Blocks.error for two ways.
     """
     values = np.asarray(left_out, dtype=float)
@@ -92,8 +94,10 @@ def jackknife(
     kept = Kept(float(full), parts, values) if blocks is not None else None
     df = parts.fewest - 1.0 if parts.effective >= FEW else max(parts.effective - 1.0, 1.0)
     error = parts.error(values)
+    if not error > ROUNDING * max(abs(full), float(np.abs(values).max())):
+        return Interval(float(full), df=df, kept=kept)
     half = _quantile(level, df)
-    p_value = _two_sided(abs(full) / error, df) if error > 0 else None
+    p_value = _two_sided(abs(full) / error, df)
     scale = MEASURES[on] if on is not None else None
     if scale is None or scale.scale == "identity" or not _inside(scale, full, values):
         return Interval(float(full), error, df, full - half * error, full + half * error, p_value, kept)
@@ -120,7 +124,12 @@ def difference(now: Kept | None, before: Kept | None, estimate: float = math.nan
         ways.append(len(every))
         sizes += [mine.get(x, (0.0, 0.0))[0] + theirs.get(x, (0.0, 0.0))[0] for x in every]
         left_out += [estimate + mine.get(x, (0.0, 0.0))[1] - theirs.get(x, (0.0, 0.0))[1] for x in every]
-    return jackknife(estimate, np.array(left_out), blocks=Blocks(tuple(labels), np.array(sizes), tuple(ways)))
+    found = jackknife(estimate, np.array(left_out), blocks=Blocks(tuple(labels), np.array(sizes), tuple(ways)))
+    if found.std_error is None and found.df is not None and estimate == 0 and np.ptp(now.left_out) > 0:
+        return replace(
+            found, std_error=0.0, conf_low=0.0, conf_high=0.0
+        )  # the same rows: their numbers vary, not the difference
+    return found
 
 
 def _parts(kept: Kept) -> list[dict[str, tuple[float, float]]]:

@@ -91,7 +91,8 @@ def leavers_by_level(study: Study, term: str) -> Finding:
         return dataclasses.replace(
             finding, answer="Not estimable: no level has enough customers.", title="Not estimable"
         )
-    low, high = min(shown, key=lambda r: r["estimate"]), max(shown, key=lambda r: r["estimate"])
+    order = sorted(shown, key=lambda r: r["estimate"])
+    low, high = order[0], order[-1]
     name = study.term(term).label
     title = f"Leavers per 1,000 customers by {name}"
 
@@ -102,7 +103,11 @@ def leavers_by_level(study: Study, term: str) -> Finding:
 
     if len(shown) == 1:
         return dataclasses.replace(finding, answer=f"Only one level has enough customers: {of(low)} left.", title=title)
-    return dataclasses.replace(finding, answer=f"Leavers differ by {name}: from {of(low)} to {of(high)}.", title=title)
+    if low["estimate"] == high["estimate"]:
+        answer = f"Leavers do not differ by {name}: {of(low)}, {of(high)}."
+    else:
+        answer = f"Leavers differ by {name}: from {of(low)} to {of(high)}."
+    return dataclasses.replace(finding, answer=answer, title=title)
 
 
 def _by_level(study: Study, table: ir.Table, term: str) -> Iterator[tuple[str, Rows, int | None]]:

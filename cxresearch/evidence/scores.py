@@ -185,6 +185,9 @@ def _caveats(study: Study, response: Sequence[dict[str, Any]], sums: Tally) -> t
                 "All answers are the same: how far other customers would differ cannot be told from them.",
             )
         )
+    elif sums.clusters[last] > 1 and sums.interval(last).conf_low is None:
+        alike = f"The score is the same in every {sampling.cluster_name(study)}: how far others would differ cannot be told from them."
+        found.append(Caveat("no-variation", alike))
     return tuple(found)
 
 

@@ -261,7 +261,7 @@ def _answer(study: Study, by: str | None, finding: Finding) -> tuple[str, str]:
     if len(levels) < 2 or not test or test[0]["p_value"] is None:
         answer = f"Of all customers a share of {written(last[0])} is still there {when}."
         return answer, f"{number(100 * last[0]['estimate'], 0)} % are still there {when}"
-    low, high = min(levels, key=lambda r: r["estimate"]), max(levels, key=lambda r: r["estimate"])
+    low, *_, high = sorted(levels, key=lambda r: r["estimate"])
     p = test[0]["p_value"]
     told = "p < 0.001" if p < 0.001 else f"p = {number(p, 3)}"
     places = {f"{by}=0": "without", f"{by}=1": "with"} if by and study.term(by).kind == "flag" else {}

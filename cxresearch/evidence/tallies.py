@@ -147,9 +147,11 @@ class Tally:
         if self.count(cell) == self.clusters[cell]:
             return inference.share_interval(full, n, None, None)
         clustered = inference.jackknife(full, left_out, blocks=self.left(cell))
-        if clustered.std_error is None:
+        if clustered.df is None:
             return clustered
-        return inference.share_interval(full, n, clustered.std_error, clustered.df)
+        return inference.share_interval(
+            full, n, clustered.std_error or 0.0, clustered.df
+        )  # never below the binomial one
 
 
 def _and_without(values: Array) -> Array:

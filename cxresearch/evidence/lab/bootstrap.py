@@ -17,6 +17,7 @@ from cxresearch.evidence.inference import LEVEL, NOTHING, Interval
 
 Array = NDArray[np.float64]
 KINDS = ("percentile", "basic", "normal", "bca")
+SAME = 1e-9  # draws that differ by a smaller part of their range are the same draw
 
 
 def bias(estimate: float, draws: Array) -> float:
@@ -30,7 +31,8 @@ def bootstrap_interval(
     """Interval of an estimate from its bootstrap draws (D,).
 
     Draws that are not finite are left out; where they are more than a tail of the interval they may hold its end, and
-    there is none.
+    there is none. Nor is there one where more than a tail of the draws are the lowest, or the highest, that can be drawn: of
+    two or three blocks all draws may be the same one, and nothing lies beyond.
 
     `percentile` takes the quantiles of the draws, `basic` mirrors them at the estimate, `normal` corrects the bias and
     takes the draws' error, `bca` corrects the quantiles for bias and for acceleration; that needs the values
@@ -45,6 +47,8 @@ def bootstrap_interval(
     tail = (1 - level) / 2
     if len(made) < max(2, (1 - tail) * len(draws)) or made[0] == made[-1]:
         return Interval(estimate)
+    if max(_at_end(made), _at_end(-made[::-1])) > max(1, tail * len(made)):
+        return Interval(estimate)
     error = float(made.std(ddof=1))
     if kind == "normal":
         middle, half = estimate - bias(estimate, made), float(stats.norm.ppf(0.5 + level / 2)) * error
@@ -57,6 +61,11 @@ def bootstrap_interval(
         return Interval(estimate, error)  # all draws on one side, or a block without which there is no estimate
     low, high = np.quantile(made, [_corrected(tail, shift, pull), _corrected(1 - tail, shift, pull)])
     return Interval(estimate, error, None, float(low), float(high), _p_value(made, shift, pull))
+
+
+def _at_end(made: Array) -> int:
+    """How many of the sorted draws are the first one, rounding aside."""
+    return int(np.searchsorted(made, made[0] + SAME * (made[-1] - made[0]), side="right"))
 
 
 def _share_below(made: Array, value: float) -> float:

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
 ROUNDS = 500
 NEAR = 1e-10  # margins are met when no share is further off
+SAME = 1e-12  # what is left over of the values, relatively, is rounding: weights tell no error
 
 
 class Cost(NamedTuple):
@@ -69,7 +70,7 @@ def mean_error(weights: Array, n: Array, total: Array, square: Array, fitted: Ar
     """The linearised standard error of a weighted mean of independent rows, from n, sum and sum of squares by cell (C,).
 
     Rows of a cell have one weight. `fitted` (C,) is what the margins of a raking say of the values: only what they
-    leave over is uncertain. Source: Deville & Särndal (1992); Lumley, Complex Surveys (2010), chapter 7.
+    leave over is uncertain; where they leave nothing there is no error (NaN). Source: Deville & Särndal (1992); Lumley, Complex Surveys (2010), chapter 7.
     """
     rows, whole = n.sum(), float(weights @ n)
     if rows < 2 or not whole > 0:
@@ -78,7 +79,9 @@ def mean_error(weights: Array, n: Array, total: Array, square: Array, fitted: Ar
     left = total - n * centre
     squares = np.maximum(square - 2 * centre * total + n * centre**2, 0.0)
     spread = float(weights**2 @ squares) - float(weights @ left) ** 2 / rows
-    return math.sqrt(rows / (rows - 1) * max(spread, 0.0)) / whole
+    if not spread > SAME * float(weights**2 @ square):
+        return math.nan
+    return math.sqrt(rows / (rows - 1) * spread) / whole
 
 
 def kish(weights: Array, n: Array | float = 1.0) -> Cost:

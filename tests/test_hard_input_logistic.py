@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 from scipy.special import expit
 from small_study import study_of
 
@@ -433,3 +434,19 @@ def test_where_a_fit_starts_moves_nothing(monkeypatch: pytest.MonkeyPatch, level
     from_none = fit_logit(y, x, offset=offset)
     assert from_some.converged
     np.testing.assert_allclose(from_some.coefficients, from_none.coefficients, rtol=1e-9)
+
+
+@pytest.mark.parametrize("leavers, told", [((1, 0), False), ((14, 0), True)])
+def test_levels_differ_only_where_chance_does_not_make_it(leavers: tuple[int, int], told: bool, tmp_path: Path) -> None:
+    """One leaver of 34 and none of 119 is no difference; fourteen is one. Witness: Fisher's exact test."""
+    n = (34, 119)
+    left = np.concatenate([np.arange(size) < gone for size, gone in zip(n, leavers, strict=True)])
+    panel = pd.DataFrame({"churned": left, "prepaid": np.repeat([True, False], n)}).assign(
+        customer_id=np.arange(153).astype(str)
+    )
+    answer = cx.leavers_by_level(study_of(tmp_path, panel=panel), "prepaid").answer
+    exact = stats.fisher_exact([[leavers[0], 34 - leavers[0]], [leavers[1], 119 - leavers[1]]]).pvalue
+    assert bool(exact < 0.01) is told
+    assert answer.startswith(
+        "Leavers differ by prepaid plan: from 0.0" if told else "No difference of leavers by prepaid plan is told"
+    )

@@ -19,7 +19,7 @@ from cxresearch.policy import register
 from cxresearch.report import document, paper
 from cxresearch.report.headlines import HEADLINES
 from cxresearch.report.ledger import ALL_COLUMNS
-from cxresearch.report.scorecard import Scorecard
+from cxresearch.report.scorecard import CAUTIONS, Scorecard
 from cxresearch.report.trends import History
 from cxresearch.table import row
 
@@ -108,3 +108,12 @@ def test_long_claims_leave_room_for_fewer():
     assert len(front(Scorecard(None, told, {}))) == 7
     long = [claim | {"statement": claim["statement"] * 12} for claim in told]
     assert 1 <= len(front(Scorecard(None, long, {}))) < 7
+
+
+def test_a_caution_of_page_one_holds_of_every_finding_that_raises_it() -> None:
+    """A crude number may turn, be gone or first show, at whatever is held fixed; a level without leavers foretells little."""
+    for how in ("turns its sign", "is gone", "first shows"):
+        assert how in CAUTIONS["confounded"]
+    assert "usage and price" not in CAUTIONS["confounded"]
+    assert "some customers" in CAUTIONS["separated"]
+    assert "corrected" in CAUTIONS["enriched"]  # to a stated rate they are the operator's

@@ -102,7 +102,12 @@ def leavers_by_level(study: Study, term: str) -> Finding:
 
     if len(shown) == 1:
         return dataclasses.replace(finding, answer=f"Only one level has enough customers: {of(low)} left.", title=title)
-    return dataclasses.replace(finding, answer=f"Leavers differ by {name}: from {of(low)} to {of(high)}.", title=title)
+    # the least and the largest of several are chosen: only intervals that do not meet tell them apart, as Tukey's would
+    if low["conf_high"] is not None and high["conf_low"] is not None and low["conf_high"] < high["conf_low"]:
+        answer = f"Leavers differ by {name}: from {of(low)} to {of(high)}."
+    else:
+        answer = f"No difference of leavers by {name} is told: they run from {of(low)} to {of(high)}, with intervals that overlap."
+    return dataclasses.replace(finding, answer=answer, title=title)
 
 
 def _by_level(study: Study, table: ir.Table, term: str) -> Iterator[tuple[str, Rows, int | None]]:

@@ -218,13 +218,13 @@ class Scorecard:
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
 CAUTIONS = {
     "data-stop": "A check of the period's data says stop: read first whether the data can be trusted.",  # the gravest first: page one has room for a few
-    "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
+    "separated": "Of some customers, perhaps few, a term tells without error whether they leave: no slope exists, the plain rates stand instead.",
     "leakage": "A term foretells leaving too well: it may have been known only after customers left.",
-    "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",
+    "enriched": "Leavers are over-represented in this table: numbers of leaving are not the operator's, but for those said to be corrected.",
     "against": "Some answers run against the others of their score: look whether they were asked the other way round.",
     "codes": "Some answers lie outside their scale and were left out: look at the mapping.",
     "reversed": "A correlation has another sign inside every segment than over all customers.",
-    "confounded": "A crude correlation turns its sign at the same usage and price: read the ladder, not the crude number.",
+    "confounded": "A crude number turns its sign, is gone or first shows once something is held fixed: do not read it alone.",
     "nonresponse": "Scores are of those who answered, and answering may depend on the answer: read the tipping points.",
     "few-clusters": "Some intervals rest on few clusters.",
     "silent-leavers": "Leavers answer less: numbers that join satisfaction and leaving hold among those who answered.",

@@ -11,9 +11,11 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 from report_sample import METADATA, book, code, shown
+from scipy import stats
 from test_claims import finding, leavers
 
 from cxresearch.claims import combine, judge
+from cxresearch.evidence import multiplicity
 from cxresearch.measures import MEASURES
 from cxresearch.policy import register
 from cxresearch.report import document, paper
@@ -117,3 +119,25 @@ def test_a_caution_of_page_one_holds_of_every_finding_that_raises_it() -> None:
     assert "usage and price" not in CAUTIONS["confounded"]
     assert "some customers" in CAUTIONS["separated"]
     assert "corrected" in CAUTIONS["enriched"]  # to a stated rate they are the operator's
+
+
+@pytest.mark.parametrize("others, told", [(1, True), (11, False)])
+def test_page_one_tells_no_change_that_the_chapter_does_not(others: int, told: bool):
+    """A change with p = .01 is one of two differences or of twelve: what the chapter tells of them all, page one tells too."""
+    change = {"outcome": "satisfaction", "group": "all", "measure": "difference", "estimate": -2.02,
+              "conf_low": -3.45, "conf_high": -0.59, "p_value": 0.01}  # fmt: skip
+    adjusted = multiplicity.adjusted([0.01, *[0.9] * others])
+    assert (
+        bool(stats.false_discovery_control([0.01, *[0.9] * others])[0] < 0.05) is told
+    )  # SciPy's Benjamini and Hochberg
+    score = {"outcome": "satisfaction", "group": "all", "measure": "score", "estimate": 74.9}
+    rows = [
+        score,
+        change | {"model": "change", "term": "2026-09"},
+        change | {"finding": "what changed", "p_adjusted": adjusted[0]},
+    ]
+    board = Scorecard(pd.DataFrame([dict.fromkeys(ALL_COLUMNS) | one for one in rows]), judged(0), {})
+    said = board.changes.data["items"][-1]
+    assert "satisfaction −2.02 points (−3.45 to −0.59)" in said
+    assert said.startswith("Changed since 2026-09") is told
+    assert board.tiles.data["tiles"][0]["change"] == ("−2.0 since 2026-09" if told else "no clear change")

@@ -238,6 +238,8 @@ def test_what_a_study_lacks_is_named(tmp_path: Path):
         finding = cx.inspect_data(study, check)
         assert not finding.estimable
         assert column in finding.answer
+        advice = finding.caveats[0].text  # an earlier month is no column that a mapping could name
+        assert advice.startswith("Needed for this question: panel.period of" if check == "drift" else f"Map {column}")
 
 
 # -- numbers

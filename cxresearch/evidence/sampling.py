@@ -73,7 +73,7 @@ def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> F
         answer=f"Not estimable: this study has no {what}.",
     )
     # some of what may lack is no column that could be mapped: an earlier month, a score of several answers
-    mapped = bool(lacking) and all(one.replace(".", "_").isidentifier() for one in lacking)
+    mapped = bool(lacking) and all(one.replace(".", "_").isidentifier() for one in what.split(", "))
     advice = f"Map {what} to answer this question." if mapped else f"Needed for this question: {what}."
     # doubts of the study are doubts of numbers, and there are none
     return dataclasses.replace(found, caveats=(Caveat("missing-columns", advice),))

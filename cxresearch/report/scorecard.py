@@ -107,17 +107,15 @@ class Scorecard:
 
     def _moved(self) -> list[str]:
         """The headline scores that differ from the period before, and those of which no change is told."""
-        found = records(self.numbers, measure="difference", model="change") if self.numbers is not None else []
+        if self.numbers is None:
+            return []
+        found = records(self.numbers, measure="difference", model="change")
+        told = [(headlines.moved(self.numbers, r), _move(r)) for r in found if r["conf_low"] is not None]
         lines = []
-        for told, words in ((True, "Changed"), (False, "No clear change")):
-            same = [
-                _move(r)
-                for r in found
-                if r["conf_low"] is not None and (r["conf_low"] > 0 or r["conf_high"] < 0) == told
-            ]
+        for moved, words, more in MOVES:
+            same = [text for how, text in told if how is moved]
             if same:
-                chance = " Of scores that stood still, one in twenty would look changed." if told else ""
-                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.{chance}")
+                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.{more}")
         return lines
 
     @property
@@ -215,6 +213,11 @@ class Scorecard:
         return notice("Columns that would open more claims", lacking(self.claims), "info")
 
 
+MOVES = (  # what is told of a change, and by what
+    (True, "Changed", " Of scores that stood still, at most one in twenty would look changed."),
+    (None, "By its own interval alone, and not among all differences looked at, changed", ""),
+    (False, "No clear change", ""),
+)
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
 CAUTIONS = {
     "data-stop": "A check of the period's data says stop: read first whether the data can be trusted.",  # the gravest first: page one has room for a few

@@ -216,6 +216,34 @@ def test_title_and_sentence_tell_the_same_of_a_ladder(between: float, within: fl
             assert "show no correlation" not in text
 
 
+def test_rows_of_the_panel_are_not_called_answers(tmp_path: Path) -> None:
+    """Pairs on all customers and pairs on those who answered rest on rows of their own, each counted as what it is."""
+    dice = np.random.default_rng(8)
+    panel = pd.DataFrame(
+        {"customer_id": np.repeat(np.arange(120), 2).astype(str), "period": ["2026-09", "2026-10"] * 120}
+    )
+    panel = panel.assign(
+        churned=dice.random(240) < 0.3,
+        list_price=dice.random(240),
+        usage_data_gb=dice.random(240),
+        handset_age_m=np.where(np.arange(240) % 6, np.nan, dice.random(240)),
+    )
+    surveys = panel.loc[::3, ["customer_id", "period"]].assign(satisfaction=dice.random(80) * 10)
+    study = study_of(tmp_path, panel=panel, surveys=surveys)
+    known = panel["period"] == "2026-09"  # who left after the last month is not known
+    finding = cx.relate(study, "churned", ["list_price", "satisfaction"], steps=["crude"], method=["pearson"])
+    assert (
+        f"{known.sum()} of 240 customer-months and {known[::3].sum()} of 80 answered surveys have all columns"
+        in finding.sample
+    )
+    steps = ["crude", "within_customer"]
+    some = cx.relate(study, "list_price", ["usage_data_gb", "handset_age_m"], steps=steps, method=["pearson"])
+    assert some.one(model="within_customer", term="usage_data_gb")["estimate"] is not None
+    assert "No step 'within customer' for some pairs: no two rows in one cell." in some.sample
+    question = cx.rank_drivers(study, "satisfaction", ["list_price", "handset_age_m"]).question
+    assert question.startswith("Which of list price, age of the handset rank first")
+
+
 def test_a_reversal_needs_both_sides(tmp_path: Path) -> None:
     """With fewer men admitted in each department the sign within is clearly the other one, and that is told."""
     finding = cx.relate(study_of(tmp_path, panel=admissions(0.85)), "fcr", "prepaid", by="value_segment")

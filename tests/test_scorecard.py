@@ -141,3 +141,19 @@ def test_page_one_tells_no_change_that_the_chapter_does_not(others: int, told: b
     assert "satisfaction −2.02 points (−3.45 to −0.59)" in said
     assert said.startswith("Changed since 2026-09") is told
     assert board.tiles.data["tiles"][0]["change"] == ("−2.0 since 2026-09" if told else "no clear change")
+
+
+def test_the_leading_claim_says_what_of_it_is_not_judged():
+    """Of the three links of the leading claim page one tells all, also one that has too few leavers; of none judged, none."""
+    ratio = row(outcome="offer_accepted", measure="odds_ratio", estimate=2.0, conf_low=1.6, conf_high=2.5, n=500)
+    few = row(
+        outcome="churned", measure="per_1000", effect_label="only 9 of 500 rows left; at least 20 are needed", n=500
+    )
+    parts = [asdict(judge("S1.1", finding(of), part=name)) for of, name in ((ratio, "sales"), (few, "retention"))]
+    said = Scorecard(pd.DataFrame(columns=list(ALL_COLUMNS)), combine(parts), {}).answer.data["items"]
+    assert len(said) == 1 + len(register()["S1.1"].parts)
+    assert any(line.startswith("Supported: Offers accepted") for line in said)
+    retention = next(line for line in said if "Difference in leavers" in line)
+    assert retention.startswith("Not estimable: ")
+    assert retention.endswith("only 9 of 500 rows left; at least 20 are needed.")
+    assert len(Scorecard(pd.DataFrame(columns=list(ALL_COLUMNS)), combine(parts[1:]), {}).answer.data["items"]) == 1

@@ -61,16 +61,19 @@ class Scorecard:
         if self.numbers is None:
             return notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
-        lines = [
-            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}"
-            f"{_reported(self._trend(c, part))}; true if {_region(c, part)}."
-            for c in self.claims
-            if c["id"] == LEADING
-            for part in c["parts"]
-            if part["conf_level"] is not None
-        ]
+        leading = [(c, part) for c in self.claims if c["id"] == LEADING for part in c["parts"]]
+        judged = any(part["conf_level"] is not None for _, part in leading)
+        # beside what is judged of the leading claim stands what is not: two supported parts of three are not all of it
+        lines = [self._of_part(c, part) for c, part in leading] if judged else []
         lines.append(f"{len(asked)} of {len(self.claims)} claims of the trade press were put to own data: {listed}.")
         return notice("The answer", lines, "info")
+
+    def _of_part(self, claim: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+        verdict = claims.WORDS[part["verdict"]].capitalize()
+        if part["conf_level"] is None:
+            return f"{verdict}: {part['label']}: {part['reason']}."
+        said = f"{_short(part, '99 %: ')}{_reported(self._trend(claim, part))}"
+        return f"{verdict}: {part['label']}: {said}; true if {_region(claim, part)}."
 
     @property
     def changes(self) -> Shown:

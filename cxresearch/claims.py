@@ -206,7 +206,9 @@ def _judged(base: Mapping[str, Any], part: Part, record: Mapping[str, Any], find
     ends = None if (record["effect_label"] or "").startswith(TOO_FEW) else interval_at(record, LEVEL)
     # an interval without width comes from numbers that do not vary; a whole number may be the same in every draw
     if ends is None or (ends[0] == ends[1] and part.measure != "factors"):
-        why = (record["effect_label"] or "the row has no interval").rstrip(".")
+        said = finding.answer.removeprefix("Not estimable: ")
+        unknown = said if said != finding.answer else "the row has no interval"
+        why = (record["effect_label"] or unknown).rstrip(".")
         return Verdict(
             **base,
             **where,

@@ -37,6 +37,8 @@ class Part:
             return f"at most {number(self.high, decimals)}"
         if self.high is None:
             return f"at least {number(self.low, decimals)}"
+        if self.low == self.high:
+            return f"exactly {number(self.low, decimals)}"
         return f"{number(self.low, decimals)} to {number(self.high, decimals)}"
 
 

@@ -218,6 +218,19 @@ def test_strip_sorts_pairs_by_the_deepest_step_that_most_have_and_drops_none() -
     assert ax.get_xlabel() == "correlation r: within customer (●), crude (○)"
 
 
+def test_strip_without_a_deeper_step_shows_the_crude_numbers() -> None:
+    """A survey of one wave has crude correlations alone: they are drawn, and no step that nobody asked."""
+    rows = [
+        made(r, r - 0.1, r + 0.1, outcome="satisfaction", term=t, measure="r") for t, r in (("mos", 0.3), ("fcr", 0.5))
+    ]
+    ax = charts.strip(finding(rows))
+    assert labels(ax) == ["first-contact resolution", "speech quality (mean opinion score)"]
+    assert [x for x, _ in points(ax)] == [0.5, 0.3]
+    assert points(ax, hollow=True) == []
+    assert ax.get_xlabel() == "correlation r: crude"
+    assert not any("not estimable" in note for note in notes(ax))
+
+
 def test_a_chart_of_very_many_rows_says_how_many_it_leaves_to_the_table() -> None:
     rows = [made(i / 100, i / 100 - 0.1, i / 100 + 0.1, outcome="trust", term=f"t{i}", measure="r") for i in range(34)]
     ax = charts.dots(finding(rows))

@@ -153,6 +153,11 @@ def test_what_cannot_be_judged_says_why() -> None:
         ),
         (finding(correlation()), {"term": "wait_s"}, "this study gives no row with measure r, term wait_s"),
         (finding(correlation(conf_low=None)), {}, "the row has no interval"),
+        (
+            finding(correlation(conf_low=None), answer="Not estimable: leaving does not vary in the rows."),
+            {},
+            "leaving does not vary in the rows",
+        ),
         (finding(correlation() | {"n": 9}), {}, "suppressed: fewer than 10 customers"),
         (finding(correlation(effect_label="too few leavers to judge by: 9")), {}, "too few leavers to judge by: 9"),
     ]
@@ -160,6 +165,12 @@ def test_what_cannot_be_judged_says_why() -> None:
         made = judge("S2.13", shown, part="reliability", **which)
         assert (made.verdict, made.reason, made.conf_low, made.conf_level) == ("not_estimable", why, None, None)
         assert why in made.sentence
+
+
+def test_a_region_of_one_number_is_that_number() -> None:
+    """Five factors are five: a region that begins where it ends is no range."""
+    five = next(part for part in register()["S2.13"].parts if part.low == part.high)
+    assert five.region == "exactly 5"
 
 
 def test_a_row_without_n_is_judged() -> None:

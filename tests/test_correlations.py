@@ -189,6 +189,61 @@ def test_a_sign_within_noise_is_no_reversal(tmp_path: Path) -> None:
     assert finding.title.endswith("the crude correlation is not there within segment")
 
 
+@pytest.mark.parametrize("between, within", [(0.0, 0.9), (0.9, 0.0)])
+def test_title_and_sentence_tell_the_same_of_a_ladder(between: float, within: float, tmp_path: Path) -> None:
+    """What is told from zero only within customers, or only between them, is said so in both."""
+    dice = np.random.default_rng(3)
+    lasting = dice.multivariate_normal([0, 0], [[1, between], [between, 1]], 60)
+    passing = dice.multivariate_normal([0, 0], [[1, within], [within, 1]], (60, 4))
+    scale = (10, 1) if not between else (10, 3)
+    x, y = (scale[0] * lasting[:, None, i] + scale[1] * passing[:, :, i] for i in (0, 1))
+    months = [f"2026-{m:02d}" for m in range(7, 11)]
+    frame = pd.DataFrame({"customer_id": np.repeat(np.arange(60), 4).astype(str), "period": months * 60,
+                          "list_price": 100 + x.ravel(), "usage_data_gb": 100 + y.ravel()})  # fmt: skip
+    finding = cx.relate(
+        study_of(tmp_path, panel=frame), "list_price", "usage_data_gb", steps=["crude", "within_customer"]
+    )
+    ends = {r["model"]: (r["conf_low"], r["conf_high"]) for r in finding.rows(measure="r")}
+    told = {model for model, (low, high) in ends.items() if low > 0 or high < 0}
+    assert told == ({"within_customer"} if within else {"crude"})
+    for text in (finding.answer, finding.title):
+        if within:
+            assert "go together within customer" in text or "within customer they go together" in text
+            assert "no correlation" in text
+        else:
+            assert "go together" in text
+            assert "not told from zero" in text
+            assert "show no correlation" not in text
+
+
+def test_rows_of_the_panel_are_not_called_answers(tmp_path: Path) -> None:
+    """Pairs on all customers and pairs on those who answered rest on rows of their own, each counted as what it is."""
+    dice = np.random.default_rng(8)
+    panel = pd.DataFrame(
+        {"customer_id": np.repeat(np.arange(120), 2).astype(str), "period": ["2026-09", "2026-10"] * 120}
+    )
+    panel = panel.assign(
+        churned=dice.random(240) < 0.3,
+        list_price=dice.random(240),
+        usage_data_gb=dice.random(240),
+        handset_age_m=np.where(np.arange(240) % 6, np.nan, dice.random(240)),
+    )
+    surveys = panel.loc[::3, ["customer_id", "period"]].assign(satisfaction=dice.random(80) * 10)
+    study = study_of(tmp_path, panel=panel, surveys=surveys)
+    known = panel["period"] == "2026-09"  # who left after the last month is not known
+    finding = cx.relate(study, "churned", ["list_price", "satisfaction"], steps=["crude"], method=["pearson"])
+    assert (
+        f"{known.sum()} of 240 customer-months and {known[::3].sum()} of 80 answered surveys have all columns"
+        in finding.sample
+    )
+    steps = ["crude", "within_customer"]
+    some = cx.relate(study, "list_price", ["usage_data_gb", "handset_age_m"], steps=steps, method=["pearson"])
+    assert some.one(model="within_customer", term="usage_data_gb")["estimate"] is not None
+    assert "No step 'within customer' for some pairs: no two rows in one cell." in some.sample
+    question = cx.rank_drivers(study, "satisfaction", ["list_price", "handset_age_m"]).question
+    assert question.startswith("Which of list price, age of the handset rank first")
+
+
 def test_a_reversal_needs_both_sides(tmp_path: Path) -> None:
     """With fewer men admitted in each department the sign within is clearly the other one, and that is told."""
     finding = cx.relate(study_of(tmp_path, panel=admissions(0.85)), "fcr", "prepaid", by="value_segment")

@@ -89,6 +89,13 @@ def test_what_a_block_adds_is_the_difference_of_two_models(study: cx.Study) -> N
     assert added["end_to_end"] == pytest.approx(added["met"])
 
 
+def test_a_reliability_is_told_to_three_digits(study: cx.Study) -> None:
+    """A reliability that was reckoned from answers is not known to six digits, and is not printed so."""
+    blocks = {"said": ["reliability", "empathy"], "met": ["wait_s"]}
+    split = cx.block_shares(study, "satisfaction", blocks, reliability={"said": (0.8356734, 0.9), "met": 0.5})
+    assert "Range: reliability said 0.836 to 0.9, met 0.5." in split.method
+
+
 def test_a_product_is_told_by_steps(study: cx.Study) -> None:
     """The slope for 10 points of one differs by 100 times the product's coefficient at 10 points more of the other."""
     fit = cx.fit("satisfaction ~ reliability * empathy", study)

@@ -214,8 +214,10 @@ def test_after_many_tests_nothing_is_told_that_is_not_there(tmp_path: Path) -> N
     family = cx.compare(now, {"the other": before})
     apart = sum(row["conf_low"] > 0 or row["conf_high"] < 0 for row in family.rows())
     assert apart > 1
-    told = f"none is told from zero; {apart} of the intervals leave zero out, as among many some do by chance."
-    assert family.answer == f"Of 66 differences that can be tested {told}"
+    assert family.answer == (
+        "Of 66 differences that can be tested none is told from zero at a false-discovery rate of 5 %; "
+        f"{apart} of the intervals leave zero out, as among many some do by chance."
+    )
 
 
 def test_no_number_of_customers_makes_a_trifle_a_result() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 from scipy.special import expit
 from small_study import study_of
 
@@ -436,11 +437,11 @@ def test_where_a_fit_starts_moves_nothing(monkeypatch: pytest.MonkeyPatch, level
 
 
 def test_levels_of_which_as_many_left_are_both_named(tmp_path: Path) -> None:
-    """Where all left of each level the sentence names both, and says no difference."""
+    """Where all left of each level the sentence names both, and says that it is as many."""
     study = opened(tmp_path, customers().assign(churned=1.0))
     found = cx.leavers_by_level(study, "prepaid")
     shown = [f"1,000.0 per 1,000 at prepaid plan {k} (n = {found.one(group=f'prepaid={k}')['n']:,})" for k in (0, 1)]
-    assert found.answer == f"Leavers do not differ by prepaid plan: {shown[0]}, {shown[1]}."
+    assert found.answer == f"As many left at every level of prepaid plan: {shown[0]}, {shown[1]}."
 
 
 @pytest.mark.parametrize("sites", [False, True], ids=["customers", "sites"])
@@ -451,3 +452,19 @@ def test_a_forecast_without_a_mistake_is_better_than_chance(sites: bool, tmp_pat
     assert found.one(model="foretold", measure="auc")["estimate"] == 1
     assert found.answer.startswith("Leaving is foretold better than by chance")
     assert "leakage" in [c.code for c in found.caveats]
+
+
+@pytest.mark.parametrize("leavers, told", [((1, 0), False), ((14, 0), True)])
+def test_levels_differ_only_where_chance_does_not_make_it(leavers: tuple[int, int], told: bool, tmp_path: Path) -> None:
+    """One leaver of 34 and none of 119 is no difference; fourteen is one. Witness: Fisher's exact test."""
+    n = (34, 119)
+    left = np.concatenate([np.arange(size) < gone for size, gone in zip(n, leavers, strict=True)])
+    panel = pd.DataFrame({"churned": left, "prepaid": np.repeat([True, False], n)}).assign(
+        customer_id=np.arange(153).astype(str)
+    )
+    answer = cx.leavers_by_level(study_of(tmp_path, panel=panel), "prepaid").answer
+    exact = stats.fisher_exact([[leavers[0], 34 - leavers[0]], [leavers[1], 119 - leavers[1]]]).pvalue
+    assert bool(exact < 0.01) is told
+    assert answer.startswith(
+        "Leavers differ by prepaid plan: from 0.0" if told else "No difference of leavers by prepaid plan is told"
+    )

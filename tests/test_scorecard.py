@@ -11,15 +11,17 @@ import pandas as pd
 import pytest
 from pypdf import PdfReader
 from report_sample import METADATA, book, code, shown
+from scipy import stats
 from test_claims import finding, leavers
 
 from cxresearch.claims import combine, judge
+from cxresearch.evidence import multiplicity
 from cxresearch.measures import MEASURES
 from cxresearch.policy import register
 from cxresearch.report import document, paper
 from cxresearch.report.headlines import HEADLINES
 from cxresearch.report.ledger import ALL_COLUMNS
-from cxresearch.report.scorecard import Scorecard
+from cxresearch.report.scorecard import CAUTIONS, Scorecard
 from cxresearch.report.trends import History
 from cxresearch.table import row
 
@@ -108,3 +110,50 @@ def test_long_claims_leave_room_for_fewer():
     assert len(front(Scorecard(None, told, {}))) == 7
     long = [claim | {"statement": claim["statement"] * 12} for claim in told]
     assert 1 <= len(front(Scorecard(None, long, {}))) < 7
+
+
+def test_a_caution_of_page_one_holds_of_every_finding_that_raises_it() -> None:
+    """A crude number may turn, be gone or first show, at whatever is held fixed; a level without leavers foretells little."""
+    for how in ("turns its sign", "is gone", "first shows"):
+        assert how in CAUTIONS["confounded"]
+    assert "usage and price" not in CAUTIONS["confounded"]
+    assert "some customers" in CAUTIONS["separated"]
+    assert "corrected" in CAUTIONS["enriched"]  # to a stated rate they are the operator's
+
+
+@pytest.mark.parametrize("others, told", [(1, True), (11, False)])
+def test_page_one_tells_no_change_that_the_chapter_does_not(others: int, told: bool):
+    """A change with p = .01 is one of two differences or of twelve: what the chapter tells of them all, page one tells too."""
+    change = {"outcome": "satisfaction", "group": "all", "measure": "difference", "estimate": -2.02,
+              "conf_low": -3.45, "conf_high": -0.59, "p_value": 0.01}  # fmt: skip
+    adjusted = multiplicity.adjusted([0.01, *[0.9] * others])
+    assert (
+        bool(stats.false_discovery_control([0.01, *[0.9] * others])[0] < 0.05) is told
+    )  # SciPy's Benjamini and Hochberg
+    score = {"outcome": "satisfaction", "group": "all", "measure": "score", "estimate": 74.9}
+    rows = [
+        score,
+        change | {"model": "change", "term": "2026-09"},
+        change | {"finding": "what changed", "p_adjusted": adjusted[0]},
+    ]
+    board = Scorecard(pd.DataFrame([dict.fromkeys(ALL_COLUMNS) | one for one in rows]), judged(0), {})
+    said = board.changes.data["items"][-1]
+    assert "satisfaction −2.02 points (−3.45 to −0.59)" in said
+    assert said.startswith("Changed since 2026-09") is told
+    assert board.tiles.data["tiles"][0]["change"] == ("−2.0 since 2026-09" if told else "no clear change")
+
+
+def test_the_leading_claim_says_what_of_it_is_not_judged():
+    """Of the three links of the leading claim page one tells all, also one that has too few leavers; of none judged, none."""
+    ratio = row(outcome="offer_accepted", measure="odds_ratio", estimate=2.0, conf_low=1.6, conf_high=2.5, n=500)
+    few = row(
+        outcome="churned", measure="per_1000", effect_label="only 9 of 500 rows left; at least 20 are needed", n=500
+    )
+    parts = [asdict(judge("S1.1", finding(of), part=name)) for of, name in ((ratio, "sales"), (few, "retention"))]
+    said = Scorecard(pd.DataFrame(columns=list(ALL_COLUMNS)), combine(parts), {}).answer.data["items"]
+    assert len(said) == 1 + len(register()["S1.1"].parts)
+    assert any(line.startswith("Supported: Offers accepted") for line in said)
+    retention = next(line for line in said if "Difference in leavers" in line)
+    assert retention.startswith("Not estimable: ")
+    assert retention.endswith("only 9 of 500 rows left; at least 20 are needed.")
+    assert len(Scorecard(pd.DataFrame(columns=list(ALL_COLUMNS)), combine(parts[1:]), {}).answer.data["items"]) == 1

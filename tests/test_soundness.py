@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from small_study import study_of
 
 import cxresearch as cx
 from cxresearch.errors import GateClosed, UsageError
 from cxresearch.evidence.lab import stability
 from cxresearch.evidence.soundness import CHECKS
+from cxresearch.report.archive import ROOT
 from cxresearch.report.closing import TITLE
 
 LAST, BEFORE = "2026-10", "2026-09"
@@ -235,6 +238,8 @@ def test_what_a_study_lacks_is_named(tmp_path: Path):
         finding = cx.inspect_data(study, check)
         assert not finding.estimable
         assert column in finding.answer
+        advice = finding.caveats[0].text  # an earlier month is no column that a mapping could name
+        assert advice.startswith("Needed for this question: panel.period of" if check == "drift" else f"Map {column}")
 
 
 # -- numbers
@@ -268,3 +273,66 @@ def test_the_area_is_that_of_the_rank_test():
     n, events = np.bincount(value), np.bincount(value, left)
     u = stats.mannwhitneyu(value[left], value[~left]).statistic
     assert stability.area(events, n - events) == pytest.approx(u / (left.sum() * (~left).sum()))
+
+
+# -- what an operator of few customers is told
+
+
+def few_leavers(folder: Path, leavers: int) -> cx.Study:
+    """600 customers, a tenth of whom answered, among them so many leavers and one."""
+    of = np.arange(600)
+    panel = pd.DataFrame({"customer_id": of.astype(str), "churned": of % 600 < leavers, "tenure_m": (of * 37) % 101})
+    panel.loc[599, "churned"] = True
+    surveys = pd.DataFrame({"customer_id": of[-60:].astype(str), "satisfaction": ((of[-60:] * 7) % 61) / 6})
+    return study_of(folder, panel=panel, surveys=surveys)
+
+
+def test_one_leaver_condemns_no_column(tmp_path: Path):
+    """One leaver lies in one class, which alone is an area of more than .9: no question about the column, for too few left."""
+    study = few_leavers(tmp_path, 60)
+    finding = cx.inspect_data(study, "leakage")
+    assert finding.answer.startswith("Sound: no column foretells leaving too well")
+    assert "too few leavers or stayers: the columns of surveys" in finding.answer
+    assert {r["outcome"] for r in finding.rows()} == {"panel"}
+    # what a column of sixty different answers would have seemed to tell
+    one = np.zeros(10)
+    one[3] = 1
+    assert stability.area(one, np.full(10, 6.0) - one) > 0.9
+
+
+def test_too_few_leavers_is_not_estimable(tmp_path: Path):
+    """Where nobody else left there is nothing to judge columns by, and that is no missing column."""
+    finding = cx.inspect_data(few_leavers(tmp_path, 0), "leakage")
+    assert not finding.estimable
+    assert "this study has no table with 20 leavers and 20 stayers" in finding.answer
+    assert not any("Map" in caveat.text for caveat in finding.caveats)
+
+
+def test_a_small_operator_is_told_no_alarm_and_no_small_count(tmp_path: Path):
+    """An index beyond its limit that chance gives is said to be one, and a count below the smallest group is not told."""
+    cx.simulate(tmp_path, customers=300, months=6)
+    study = cx.open_study(str(tmp_path / "study.toml"))
+    drift = cx.inspect_data(study, "drift")
+    assert max(r["estimate"] for r in drift.rows()) > 0.25  # the rule's stop
+    assert drift.answer.startswith("Sound: no column shifted far")
+    assert "which chance alone may give" in drift.answer
+    orders = pd.read_parquet(tmp_path / "orders.parquet")["period"].value_counts()
+    assert orders.drop(LAST).median() < study.min_cell
+    coverage = cx.inspect_data(study, "coverage").answer
+    assert f"orders {orders[LAST]} against fewer than {study.min_cell}" in coverage
+
+
+def test_chapters_to_be_read_with_care_are_there(dirty: Callable[[Callable[[Tables], None]], cx.Study]):
+    """A doubted column that claims without a notebook need too names only the notebooks that there are."""
+
+    def told_later(tables: Tables) -> None:
+        left = tables["panel"].set_index(["customer_id", "period"])["churned"]
+        surveys = tables["surveys"]
+        gone = left.reindex(pd.MultiIndex.from_frame(surveys[["customer_id", "period"]])).fillna(False).to_numpy(bool)
+        sat = {item: surveys[item].mask(gone & surveys[item].notna(), 1) for item in ("sat1", "sat2", "sat3")}
+        tables["surveys"] = surveys.assign(**sat)
+
+    said = cx.outlook(cx.inspect_data(dirty(told_later), "leakage")).text
+    named = re.findall("“(.+?)”", said)
+    assert "satisfaction drivers" in named
+    assert [name for name in named if not (ROOT / "notebooks" / f"{name.replace(' ', '_')}.ipynb").is_file()] == []

@@ -110,11 +110,12 @@ def _crude_band(ax: Axes, steps: Sequence[frame.Row]) -> None:
 def strip(finding: Finding) -> Axes:
     """All pairs of a finding: crude correlation (open) against one deeper step (filled), sorted by that step.
 
-    The step is the same for all pairs: the one that most pairs have, and of those the one that holds most fixed.
+    The step is the same for all pairs: the one that most pairs have, and of those the one that holds most fixed; where
+    none has a deeper one, the crude correlation alone.
     """
     chosen = frame.rows_of(finding, measure="r", group="all")
     step = _deepest(chosen)
-    crude = {(r["outcome"], r["term"]): r for r in chosen if r["model"] == "crude"}
+    crude = {(r["outcome"], r["term"]): r for r in chosen if r["model"] == "crude" and step != "crude"}
     deeper = {(r["outcome"], r["term"]): r for r in chosen if r["model"] == step}
     pairs = sorted(dict.fromkeys([*crude, *deeper]), key=lambda pair: frame.from_the_largest(deeper.get(pair)))
     if not pairs:
@@ -125,13 +126,15 @@ def strip(finding: Finding) -> Axes:
              for pair, label, record in zip(pairs, labels, shown, strict=True)]  # fmt: skip
     name = words.spoken("model", step)
     with themed():
-        ax = lines.draw(drawn, f"correlation r: {name} (●), crude (○)")
+        ax = lines.draw(drawn, f"correlation r: {name} (●), crude (○)" if crude else f"correlation r: {name}")
     alt = words.alternative(f"Correlations of {len(pairs)} pairs, {name}", finding, shown, labels)
     return frame.finish(ax, finding, shown, alt)
 
 
 def _deepest(records: Sequence[frame.Row]) -> str:
     found = [record["model"] for record in records if record["estimate"] is not None and record["model"] in DEEPER]
+    if not found:
+        return "crude"
     return max(DEEPER, key=lambda model: (found.count(model), DEEPER.index(model)))
 
 

@@ -228,7 +228,7 @@ def _finding(
     sample, intervals, caveats = ranking.rests_on(study, found, notes)
     text = "Shares depend on how the blocks correlate and how well each is measured: read the row `range`, not the share, and split no budget by it. Measure the blocks better, or state their reliability."
     told = ", ".join(
-        f"{name} {low:g}" + (f" to {high:g}" if high > low else "") for name, (low, high) in reliable.items()
+        f"{name} {low:.3g}" + (f" to {high:.3g}" if high > low else "") for name, (low, high) in reliable.items()
     )
     finding = sampling.finding(
         study,

@@ -27,6 +27,8 @@ CHANCE = 0.01  # that any of all columns passes the limit of drift where nothing
 # look, stop: the custom of credit scoring for the index; the distance between normals that have such an index
 DRIFT = {"psi": (0.10, 0.25), "ks": (0.125, 0.20)}
 TELLING, MOST_LEFT, LEAST = (0.9, 0.99), 0.9, 30  # area under the curve; share of leavers of a class; rows of a class
+# leavers, and stayers, by whom a column is judged: one leaver lies in one of its tenths, which is an area of .95
+FEW_EVENTS = 20
 RARER, SOME = 0.2, 0.02  # how much rarer among the newest tenth; how frequent among the others
 
 
@@ -195,6 +197,7 @@ def drift(study: Study, limits: Limits) -> Seen:
     if moved:
         most = max(moved, key=lambda entry: entry[0])
         seen.fine = f"no column shifted far; the largest {what} is {number(most[0], 2)} ({most[2].name}.{most[3]})"
+        seen.fine += ", which chance alone may give" if light(most[0], DRIFT[test]) else ""
     return seen
 
 
@@ -225,17 +228,20 @@ def _distance(one: Looked, term: str, test: str, level: float) -> tuple[float, f
 def leakage(study: Study, _: Limits) -> Seen:
     """How well each column by itself foretells leaving: one that does so nearly without error was written down after it."""
     seen = Seen(
-        f"area under the curve of a column by itself: look beyond {TELLING[0]:g} or where a class of {LEAST} rows or more has {percent(MOST_LEFT)} leavers, stop beyond {TELLING[1]:g} or where classes of leavers alone hold most of them",
+        f"area under the curve of a column by itself: look beyond {TELLING[0]:g} or where a class of {LEAST} rows or more has {percent(MOST_LEFT)} leavers, stop beyond {TELLING[1]:g} or where classes of leavers alone hold most of them; of at least {FEW_EVENTS} leavers and {FEW_EVENTS} stayers",
         advice="Ask when the column is written: what is known only once a customer leaves foretells nothing and must be left out of every model of leaving.",
         method="Area under the curve of classes by tenths, in the order of their shares of leavers; missing values are a class.",
-        lacking=("panel.churned",),
+        lacking=(f"table with {FEW_EVENTS} leavers and {FEW_EVENTS} stayers",) if study.has("churned") else ("panel.churned",),
         sample=_sample(looked_at(study)),
     )  # fmt: skip
-    told = []
+    told, few = [], []
     for one in looked_at(study) if study.has("churned") else ():
         left = one.values.get("churned", np.zeros(0))
         known = ~np.isnan(left)
-        for term, code in one.own.items() if 0 < left[known].sum() < known.sum() else ():
+        fewer = min(left[known].sum(), known.sum() - left[known].sum())
+        if known.any() and fewer < FEW_EVENTS:
+            few.append(one.name)
+        for term, code in one.own.items() if fewer >= FEW_EVENTS else ():
             if term in AFTER_LEAVING:
                 continue
             n, events = np.bincount(code[known]).astype(float), np.bincount(code[known], left[known])
@@ -254,6 +260,9 @@ def leakage(study: Study, _: Limits) -> Seen:
         seen.fine += (
             f"; what is known only after leaving is refused as a predictor ({', '.join(later)})" if later else ""
         )
+    if few:
+        seen.method += f" Not judged, for too few leavers or stayers: the columns of {', '.join(few)}."
+        seen.fine += f"; not judged, for too few leavers or stayers: the columns of {', '.join(few)}"
     return seen
 
 

@@ -10,6 +10,7 @@ from cxresearch.data.periods import are_months
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, multiplicity
 from cxresearch.evidence.inference import Kept
+from cxresearch.evidence.pitfalls import side
 from cxresearch.finding import DESIGNS, Caveat, Finding, written
 from cxresearch.measures import MEASURES, number
 from cxresearch.table import KEY, row, tidy
@@ -146,11 +147,12 @@ def _worded(finding: Finding, lacking: str) -> Finding:
     told = [r for r in rows if _is_told(r)]
     tested = sum(r["p_adjusted"] is not None for r in rows)
     if not told:
-        answer = f"Of {tested} differences that can be tested none is told from zero."
-        if apart := sum(r["conf_low"] is not None and r["conf_low"] * r["conf_high"] > 0 for r in rows):
-            leave = "leaves" if apart == 1 else "leave"
-            answer = f"{answer[:-1]}; {apart} of the intervals {leave} zero out, as among many some do by chance."
-        return dataclasses.replace(finding, answer=answer, title="No difference is told from zero")
+        apart = sum(side(r) != 0 for r in rows if r["p_adjusted"] is not None)
+        at = " at a false-discovery rate of 5 %" if apart else ""
+        answer = f"Of {tested} difference{'s' * (tested != 1)} that can be tested none is told from zero{at}"
+        if apart:
+            answer += f"; {apart} of the intervals {'leaves' if apart == 1 else 'leave'} zero out, as among many some do by chance"
+        return dataclasses.replace(finding, answer=f"{answer}.", title=f"No difference is told from zero{at}")
     first = min(told, key=lambda r: r["p_adjusted"])
     name = finding.spoken("term", first["term"]) or finding.spoken("outcome", first["outcome"])
     answer = f"{len(told)} of {tested} differences are told from zero, first {name} ({first['unit']}): {number(first['effect'])} before, difference {written(first)}."

@@ -124,7 +124,8 @@ def _finding(study: Study, pairs: list[Pair], table: list[dict[str, Any]], ask: 
         estimand="correlation over the window; the step says between whom",
         design="adjusted" if has_adjusted else "associational",
         method=ladder_words.method(table, adjusters, ask.notes, held),
-        sample=ask.notes.text() + (" Ranks are those of a sample of customers." if ask.sampled else ""),
+        sample=ask.notes.text({MODELS.get(r["model"]) for r in table if r["estimate"] is not None})
+        + (" Ranks are those of a sample of customers." if ask.sampled else ""),
         caveats=ladder_words.caveats(study, pairs, table, ask.notes, by),
     )
     if not usual:

@@ -71,9 +71,7 @@ def rank_drivers(study: Study, of: str, among: Sequence[str], *, by: str | None 
         known = OF_LEAVING if of == "churned" else tuple(WAYS)
         raise UsageError(f"method={method!r} does not rank what goes with {of}; it is one of {', '.join(known)}")
     blocks = {x: (x,) for x in among}
-    question = (
-        f"Which of {', '.join(blocks) or 'the terms'} rank first among those that go with {study.term(of).label}?"
-    )
+    question = f"Which of {', '.join(study.term(x).label for x in blocks) or 'the terms'} rank first among those that go with {study.term(of).label}?"
     lacking = (*study.missing(of, *blocks), *sampling.empty_roles(among))
     if lacking or len(blocks) < 2 or of in blocks:
         return sampling.nothing(study, "rank_drivers", question, lacking or ["second term to rank against"])

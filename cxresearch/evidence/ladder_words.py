@@ -82,8 +82,12 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
     elif gone:
         text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
     elif last is not None and last is not crude:
-        text += f"; {finding.spoken('model', last['model'])}: {written(last, n=False)}"
-    title = f"{capital(x)} and {y} {_goes(last or crude)}"
+        text += f"; {_beside(finding, crude, last)}: {written(last, n=False)}"
+    title = f"{capital(x)} and {y} {_goes(crude)}"
+    if last is not None and side(last) and not side(crude):
+        title = f"{capital(x)} and {y} {_goes(last)} {_where(finding, last)}; crude, no correlation is told from zero"
+    elif last is not None and side(crude) and not side(last):
+        title += f"; {_where(finding, last)} that is not told from zero"
     if turned:
         title = f"{capital(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
     elif gone:
@@ -139,6 +143,13 @@ def _goes(record: dict[str, Any]) -> str:
     if record["conf_low"] is None or record["conf_low"] <= 0 <= record["conf_high"]:
         return "show no correlation told from zero"
     return "go together" if record["estimate"] > 0 else "go in opposite directions"
+
+
+def _beside(finding: Finding, crude: dict[str, Any], last: dict[str, Any]) -> str:
+    """How the deepest step of a ladder is named beside the crude number, which may tell something else from zero."""
+    if side(last) and not side(crude):
+        return f"but {_where(finding, last)} they {_goes(last)}"
+    return finding.spoken("model", last["model"]) + (", not told from zero" if side(crude) and not side(last) else "")
 
 
 def _where(finding: Finding, record: dict[str, Any]) -> str:

@@ -103,10 +103,13 @@ def leavers_by_level(study: Study, term: str) -> Finding:
 
     if len(shown) == 1:
         return dataclasses.replace(finding, answer=f"Only one level has enough customers: {of(low)} left.", title=title)
+    # the least and the largest of several are chosen: only intervals that do not meet tell them apart, as Tukey's would
     if low["estimate"] == high["estimate"]:
-        answer = f"Leavers do not differ by {name}: {of(low)}, {of(high)}."
-    else:
+        answer = f"As many left at every level of {name}: {of(low)}, {of(high)}."
+    elif low["conf_high"] is not None and high["conf_low"] is not None and low["conf_high"] < high["conf_low"]:
         answer = f"Leavers differ by {name}: from {of(low)} to {of(high)}."
+    else:
+        answer = f"No difference of leavers by {name} is told: they run from {of(low)} to {of(high)}, with intervals that overlap."
     return dataclasses.replace(finding, answer=answer, title=title)
 
 

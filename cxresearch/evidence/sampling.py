@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from cxresearch.data.periods import in_words
@@ -13,6 +13,7 @@ from cxresearch.evidence.blocks import Blocks
 from cxresearch.evidence.held import Asked, Held
 from cxresearch.evidence.moments import Spread
 from cxresearch.finding import Caveat, Finding
+from cxresearch.measures import capital
 from cxresearch.table import KEY, row, tidy
 
 FEW_CLUSTERS = 20
@@ -72,8 +73,11 @@ def nothing(study: Study, name: str, question: str, lacking: Sequence[str]) -> F
         periods="",
         answer=f"Not estimable: this study has no {what}.",
     )
+    # some of what may lack is no column that could be mapped: an earlier month, a score of several answers
+    mapped = bool(lacking) and all(one.replace(".", "_").isidentifier() for one in what.split(", "))
+    advice = f"Map {what} to answer this question." if mapped else f"Needed for this question: {what}."
     # doubts of the study are doubts of numbers, and there are none
-    return dataclasses.replace(found, caveats=(Caveat("missing-columns", f"Map {what} to answer this question."),))
+    return dataclasses.replace(found, caveats=(Caveat("missing-columns", advice),))
 
 
 def absent(
@@ -100,12 +104,12 @@ class Notes:
         self.spreads: list[Spread] = []
         self.missed: dict[str, str] = {}
         self.dropped: dict[str, str] = {}
-        self.on_survey = False
+        self.on_survey: list[bool] = []  # of each of `spreads`
 
     def saw(self, spread: Spread, columns: Sequence[str]) -> None:
         """Remember a summary that rows were made from."""
         self.spreads.append(spread)
-        self.on_survey |= self.study.on_survey(columns)
+        self.on_survey.append(self.study.on_survey(columns))
 
     def skipped(self, step: str, reason: str) -> None:
         """Remember a step that could not be taken, once."""
@@ -115,18 +119,20 @@ class Notes:
         """Remember a column that was left out of the question, once."""
         self.dropped[BY_NAME[column].label if column in BY_NAME else column] = reason
 
-    def text(self) -> str:
-        """What the finding rests on, in words."""
-        parts = []
-        if self.spreads:
-            widest = max(self.spreads, key=lambda s: s.n)
-            what = "answered surveys" if self.on_survey else "customer-months"
-            n, asked = told(self.study, widest.n), told(self.study, widest.rows)
-            of = f" of {asked}" if widest.rows >= self.study.min_cell else ""
-            parts.append(f"{n.capitalize()}{of} {what} have all columns of the question.")
-        if self.study.segment != "all":
-            parts.append(f"Only {self.study.segment_term} {self.study.segment}.")
-        parts += [f"No step '{step}': {reason}." for step, reason in self.missed.items()]
+    def text(self, taken: Collection[str | None] = ()) -> str:
+        """What the finding rests on, in words; `taken` are the steps that some pairs have."""
+        parts, rests = [], []
+        for answers, what in ((False, "customer-months"), (True, "answered surveys")):
+            if seen := [s for s, own in zip(self.spreads, self.on_survey, strict=True) if own is answers]:
+                widest = max(seen, key=lambda s: s.n)
+                of = f" of {told(self.study, widest.rows)}" if widest.rows >= self.study.min_cell else ""
+                rests.append(f"{told(self.study, widest.n)}{of} {what}")
+        if rests:
+            parts.append(f"{capital(' and '.join(rests))} have all columns of the question.")
+        if self.study.segment != "all" and self.study.segment_term:
+            parts.append(f"Only {BY_NAME[self.study.segment_term].label} {self.study.segment}.")
+        some = {step: " for some pairs" if step in taken else "" for step in self.missed}
+        parts += [f"No step '{step}'{some[step]}: {reason}." for step, reason in self.missed.items()]
         parts += [f"Left out: {column}, {reason}." for column, reason in self.dropped.items()]
         return " ".join(parts)
 

@@ -46,10 +46,14 @@ def coverage(study: Study, _: Limits) -> Seen:
         span = [p for p in study.periods if p >= min((q for q in counts if counts[q]), default=study.periods[-1])]
         usual = float(np.median([counts[p] for p in span[:-1] if counts[p]] or [0]))
         if usual:
-            told.append(f"{name} {number(counts[study.months[-1]], 0)} against {number(usual, 0)}")
+            told.append(
+                f"{name} {sampling.told(study, counts[study.months[-1]])} against {sampling.told(study, round(usual))}"
+            )
         for period in reversed(span):
             n, rest = counts[period], [counts[p] for p in span if p != period]
-            text = f"{name} has {sampling.told(study, n)} rows in {period}, usual are {number(usual, 0)}"
+            text = (
+                f"{name} has {sampling.told(study, n)} rows in {period}, usual are {sampling.told(study, round(usual))}"
+            )
             given = {"estimate": n, "n": n} if n else {}
             seen.add(_of_month(n, usual, rest, period in study.months), text, outcome=name.partition(".")[0],
                      term=name.partition(".")[2] or None, group=f"period={period}", measure="count", unit="rows", **given)  # fmt: skip

@@ -10,6 +10,7 @@ from cxresearch.data.terms import BY_NAME, TABLES
 from cxresearch.finding import LIGHTS, Finding
 from cxresearch.measures import capital
 from cxresearch.policy import Claim, register
+from cxresearch.report.archive import ROOT
 from cxresearch.report.shown import Shown, notice
 
 TITLE = "What this would change, and what would change our mind"
@@ -65,7 +66,7 @@ def _checked(finding: Finding) -> str:
     doubted = [record for record in finding.rows() if record["effect_label"] in LIGHTS]
     if not doubted:
         return f"{finding.title}. Rule: {finding.estimand}."
-    claims = [claim for claim in register().values() if any(_touches(record, claim) for record in doubted)]
+    claims = [c for c in register().values() if _answered(c) and any(_touches(record, c) for record in doubted)]
     chapters: dict[str, list[str]] = {}
     for claim in claims:
         chapters.setdefault(claim.notebook.replace("_", " "), []).append(claim.id)
@@ -74,6 +75,11 @@ def _checked(finding: Finding) -> str:
         f"Read with care: {named}." if named else "No claim of the register needs these columns; other questions may."
     )
     return f"{finding.title}. {care} Rule: {finding.estimand}."
+
+
+def _answered(claim: Claim) -> bool:
+    """Whether a notebook answers the claim: a chapter that is not there cannot be read with care."""
+    return (ROOT / "notebooks" / f"{claim.notebook}.ipynb").is_file()
 
 
 def _touches(record: Mapping[str, Any], claim: Claim) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from cxresearch.report.trends import History
 if TYPE_CHECKING:
     import pandas as pd
 
+FALSE = 0.05  # the share of false discoveries that is let pass
 HEADLINES = (
     ("Satisfaction", "points of 100, of those who answered", {"outcome": "satisfaction", "measure": "score"}, 1, 1.0),
     (
@@ -40,6 +42,22 @@ def records(numbers: pd.DataFrame, claim: str | None = None, **wanted: str) -> l
     return [{str(key): value for key, value in record.items()} for record in plain.to_dict("records")]
 
 
+def moved(numbers: pd.DataFrame, change: Mapping[str, Any]) -> bool | None:
+    """Whether a change from the period before is told from zero, by its interval and among all that are looked at.
+
+    Where the ledger tests the same difference in a family (`what_changed`) its adjusted p-value decides; None says that
+    the interval alone would have told it.
+    """
+    if change["conf_low"] <= 0 <= change["conf_high"]:
+        return False
+    same = [
+        r
+        for r in records(numbers, outcome=change["outcome"], group=change["group"], measure="difference")
+        if r["p_adjusted"] is not None and math.isclose(r["estimate"], change["estimate"], rel_tol=1e-9)
+    ]
+    return True if all(r["p_adjusted"] < FALSE for r in same) else None
+
+
 def _tile(
     numbers: pd.DataFrame,
     history: History,
@@ -60,16 +78,16 @@ def _tile(
             f"95 %: {number(factor * record['conf_low'], decimals)} to {number(factor * record['conf_high'], decimals)}"
         )
     changes = records(numbers, group="all", outcome=record["outcome"], measure="difference", model="change")
-    tile = {"label": label, "value": value, "interval": interval, "change": _change(changes), "note": note}
+    tile = {"label": label, "value": value, "interval": interval, "change": _change(numbers, changes), "note": note}
     trend = history.told(record, decimals, factor)
     return {**tile, "trend": trend} if trend else tile
 
 
-def _change(changes: Sequence[Mapping[str, Any]]) -> str:
+def _change(numbers: pd.DataFrame, changes: Sequence[Mapping[str, Any]]) -> str:
     if not changes or changes[0]["conf_low"] is None:
         return ""
     change = changes[0]
-    if change["conf_low"] <= 0 <= change["conf_high"]:
+    if not moved(numbers, change):
         return "no clear change"
     sign = "+" if change["estimate"] > 0 else ""
     return f"{sign}{number(change['estimate'], 1)} since {change['term']}"

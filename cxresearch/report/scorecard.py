@@ -61,16 +61,19 @@ class Scorecard:
         if self.numbers is None:
             return notice("The answer", [UNREAD], "info")
         listed = ", ".join(f"{counts[v]} {claims.WORDS[v]}" for v in claims.VERDICTS)
-        lines = [
-            f"{claims.WORDS[part['verdict']].capitalize()}: {part['label']}: {_short(part, '99 %: ')}"
-            f"{_reported(self._trend(c, part))}; true if {_region(c, part)}."
-            for c in self.claims
-            if c["id"] == LEADING
-            for part in c["parts"]
-            if part["conf_level"] is not None
-        ]
+        leading = [(c, part) for c in self.claims if c["id"] == LEADING for part in c["parts"]]
+        judged = any(part["conf_level"] is not None for _, part in leading)
+        # beside what is judged of the leading claim stands what is not: two supported parts of three are not all of it
+        lines = [self._of_part(c, part) for c, part in leading] if judged else []
         lines.append(f"{len(asked)} of {len(self.claims)} claims of the trade press were put to own data: {listed}.")
         return notice("The answer", lines, "info")
+
+    def _of_part(self, claim: Mapping[str, Any], part: Mapping[str, Any]) -> str:
+        verdict = claims.WORDS[part["verdict"]].capitalize()
+        if part["conf_level"] is None:
+            return f"{verdict}: {part['label']}: {part['reason']}."
+        said = f"{_short(part, '99 %: ')}{_reported(self._trend(claim, part))}"
+        return f"{verdict}: {part['label']}: {said}; true if {_region(claim, part)}."
 
     @property
     def changes(self) -> Shown:
@@ -107,17 +110,15 @@ class Scorecard:
 
     def _moved(self) -> list[str]:
         """The headline scores that differ from the period before, and those of which no change is told."""
-        found = records(self.numbers, measure="difference", model="change") if self.numbers is not None else []
+        if self.numbers is None:
+            return []
+        found = records(self.numbers, measure="difference", model="change")
+        told = [(headlines.moved(self.numbers, r), _move(r)) for r in found if r["conf_low"] is not None]
         lines = []
-        for told, words in ((True, "Changed"), (False, "No clear change")):
-            same = [
-                _move(r)
-                for r in found
-                if r["conf_low"] is not None and (r["conf_low"] > 0 or r["conf_high"] < 0) == told
-            ]
+        for moved, words, more in MOVES:
+            same = [text for how, text in told if how is moved]
             if same:
-                chance = " Of scores that stood still, one in twenty would look changed." if told else ""
-                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.{chance}")
+                lines.append(f"{words} since {found[0]['term']} (95 % intervals): {'; '.join(same)}.{more}")
         return lines
 
     @property
@@ -215,16 +216,21 @@ class Scorecard:
         return notice("Columns that would open more claims", lacking(self.claims), "info")
 
 
+MOVES = (  # what is told of a change, and by what
+    (True, "Changed", " Of scores that stood still, at most one in twenty would look changed."),
+    (None, "By its own interval alone, and not among all differences looked at, changed", ""),
+    (False, "No clear change", ""),
+)
 NAMES = {"satisfaction": "Satisfaction", "recommend": "Net recommendation", "ces": "Ease", "churned": "Leavers"}
 CAUTIONS = {
     "data-stop": "A check of the period's data says stop: read first whether the data can be trusted.",  # the gravest first: page one has room for a few
-    "separated": "Leaving is foretold without error by a term: no slope exists, the plain rates stand instead.",
+    "separated": "Of some customers, perhaps few, a term tells without error whether they leave: no slope exists, the plain rates stand instead.",
     "leakage": "A term foretells leaving too well: it may have been known only after customers left.",
-    "enriched": "Leavers are over-represented in this table: its rates are not the operator's.",
+    "enriched": "Leavers are over-represented in this table: numbers of leaving are not the operator's, but for those said to be corrected.",
     "against": "Some answers run against the others of their score: look whether they were asked the other way round.",
     "codes": "Some answers lie outside their scale and were left out: look at the mapping.",
     "reversed": "A correlation has another sign inside every segment than over all customers.",
-    "confounded": "A crude correlation turns its sign at the same usage and price: read the ladder, not the crude number.",
+    "confounded": "A crude number turns its sign, is gone or first shows once something is held fixed: do not read it alone.",
     "nonresponse": "Scores are of those who answered, and answering may depend on the answer: read the tipping points.",
     "few-clusters": "Some intervals rest on few clusters.",
     "silent-leavers": "Leavers answer less: numbers that join satisfaction and leaving hold among those who answered.",

@@ -15,7 +15,6 @@ from cxresearch.measures import MEASURES, Measure
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
-FEW = 20  # with fewer clusters in effect, their number counts and not how many there are by name
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def jackknife(
     if parts.fewest < 2 or not np.isfinite(values).all():
         return Interval(float(full))  # it hangs on one block, without which it does not exist
     kept = Kept(float(full), parts, values) if blocks is not None else None
-    df = parts.fewest - 1.0 if parts.effective >= FEW else max(parts.effective - 1.0, 1.0)
+    df = parts.df
     error = parts.error(values)
     half = _quantile(level, df)
     p_value = _two_sided(abs(full) / error, df) if error > 0 else None

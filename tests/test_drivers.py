@@ -175,6 +175,24 @@ def test_terms_that_say_the_same_share_their_rank(method: str, tmp_path: Path) -
     assert re.match(both, finding.answer), finding.answer
 
 
+@pytest.mark.parametrize(
+    ("worse", "better", "words"),
+    [(-1.0, -3.0, "the better side weighs more"), (-3.0, -1.0, "the worse side weighs more"),
+     (3.0, 1.0, "the worse side weighs more"), (2.0, -2.0, "the sides go opposite ways")],
+)  # fmt: skip
+def test_the_side_that_weighs_more_is_the_steeper(worse: float, better: float, words: str, tmp_path: Path) -> None:
+    """Also of a term that goes with less of the outcome: there the difference of the slopes has the other sign."""
+    rng = np.random.default_rng(5)
+    panel = pd.DataFrame({"margin": np.linspace(0, 10, 201)})  # more is better, and its mean is 5
+    away = panel.margin - 5
+    panel["revenue"] = 99 + worse * away.clip(upper=0) + better * away.clip(lower=0) + rng.normal(0, 0.1, 201)
+    panel["latency_ms"] = rng.random(201)
+    study = study_of(tmp_path, panel=panel)
+    finding = cx.rank_drivers(study, "revenue", ["margin", "latency_ms"], method="penalty_reward")
+    assert finding.one(measure="slope", term="margin", group="side=worse")["estimate"] * worse > 0
+    assert words in finding.answer
+
+
 def test_as_many_thresholds_as_rows_leave_nothing_to_tell_a_slope_by(tmp_path: Path) -> None:
     """Ten rows of ten different values have nine thresholds and a slope: polr of R says that the fit has no rows left."""
     rng = np.random.default_rng(3)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from small_study import study_of
 from test_evidence import CUSTOMERS, HOSTILE, assert_sound, opened, table
 
@@ -206,3 +207,27 @@ def test_words_do_not_correlate(tmp_path: Path) -> None:
     for asked in ({"among": "region"}, {"among": "wait_s", "given": ["region"]}):
         with pytest.raises(UsageError, match="region is no number"):
             cx.relate(study, "revenue", **asked)
+
+
+@pytest.mark.parametrize("sizes", [(40, 6, 5, 4, 3, 2), (10,) * 6], ids=["unequal", "equal"])
+def test_few_clusters_are_told_with_the_degrees_of_freedom_that_are_used(
+    sizes: tuple[int, ...], tmp_path: Path
+) -> None:
+    """The jackknife has Kish's effective number of sites less one, the sandwich sites less one, and the words say so."""
+    dice, site = np.random.default_rng(3), np.repeat(np.arange(6), sizes)
+    panel = pd.DataFrame(
+        {"customer_id": np.arange(60).astype(str), "site_id": site.astype(str), "wait_s": dice.random(60)}
+    )
+    study = study_of(tmp_path, panel=panel.assign(revenue=dice.random(60) + panel.wait_s), levels=["customer", "site"])
+    for found, df in (
+        (cx.relate(study, "revenue", "wait_s", steps=["crude"]), 60**2 / sum(n * n for n in sizes) - 1),
+        (cx.fit("revenue ~ wait_s", study).finding, 5.0),
+    ):
+        row = found.rows()[0]
+        half = stats.t.ppf(0.975, max(df, 1)) * row["std_error"]
+        if row["measure"] == "slope":
+            assert row["conf_high"] - row["estimate"] == pytest.approx(half, rel=1e-9)
+        assert row["df"] == pytest.approx(max(df, 1), rel=1e-9)
+        (told,) = (c.text for c in found.caveats if c.code == "few-clusters")
+        assert f"t with {max(df, 1):.3g} degrees of freedom" in told
+        assert ("of unequal size" in told) == (df < 4.9)

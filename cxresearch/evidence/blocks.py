@@ -18,6 +18,7 @@ from cxresearch.data.matching import in_order
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+FEW = 20  # with fewer clusters in effect, their number counts and not how many there are by name
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Blocks:
     def fewest(self) -> int:
         """How many observations there are in effect: the fewer of blocks and periods."""
         return min(self.ways[:2])
+
+    @property
+    def df(self) -> float:
+        """Degrees of freedom of t: one less than there are blocks, or with fewer than FEW in effect than those."""
+        return self.fewest - 1.0 if self.effective >= FEW else max(self.effective - 1.0, 1.0)
 
     def split(self, values: Array) -> list[Array]:
         """Values by part (S, …) as those of blocks, of periods and of cells."""

@@ -277,9 +277,8 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
     mean = moments(study, table, [of, *terms]).mean[1:]
     held = hold(study, table, [of, *terms])
     values = {x: table[x] if held is None else held.number(x) for x in terms}
-    up = {
-        t.name: (values[t.name] - float(m)) * (-1.0 if t.better < 0 else 1.0) for t, m in zip(known, mean, strict=True)
-    }
+    turn = [-1.0 if t.better < 0 else 1.0 for t in known]
+    up = {x: (values[x] - float(m)) * sign for x, m, sign in zip(terms, mean, turn, strict=True)}
     size = {name: np.abs(x) if isinstance(x, np.ndarray) else x.abs() for name, x in up.items()}
     # half of x less, or plus, its absolute value: what lies below, or above, the mean; a null stays null
     sides = {f"{name} {side}": (x + sign * size[name]) / 2 for name, x in up.items() for side, sign in SIDES.items()}
@@ -292,16 +291,9 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
     )
     inflated = np.reshape(shares.inflation(spread.full, among)[0], (-1, 2))
     slopes[:, np.repeat(~(inflated < np.inf).all(1), 2) | (spread.n <= len(sides) + 1)] = np.nan
-    made = []
+    made, counts = list[dict[str, Any]](), dict[str, Any](n=spread.n, clusters=spread.clusters)
     for i, term in enumerate(known):
-        base: dict[str, Any] = {
-            "outcome": of,
-            "term": term.name,
-            "model": "adjusted",
-            "n": spread.n,
-            "clusters": spread.clusters,
-            "unit": term.step_label,
-        }
+        base = {"outcome": of, "term": term.name, "model": "adjusted", "unit": term.step_label} | counts
         worse, better = slopes[:, 2 * i], slopes[:, 2 * i + 1]
         label = None if np.isfinite(worse[0]) else "too few different values, or rows, to tell two sides"
         made += [
@@ -335,9 +327,11 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
     if not told:
         return dataclasses.replace(finding, answer=f"Not estimable: {sampling.why_not(finding, 'no term varies')}.")
     sure = [r for r in told if r["p_adjusted"] is not None and r["p_adjusted"] < 0.05]
+    weighs = {
+        r["term"]: _heavier(*(x["estimate"] for x in finding.rows(measure="slope", term=r["term"]))) for r in sure
+    }
     listed = "; ".join(
-        f"{study.term(r['term']).label} {written(r, n=False)} {r['unit']}, the {'worse' if r['estimate'] > 0 else 'better'} side weighs more"
-        for r in sure
+        f"{study.term(r['term']).label} {written(r, n=False)} {r['unit']}, {weighs[r['term']]}" for r in sure
     )
     labels = ", ".join(study.term(r["term"]).label for r in sure)
     who = " among those who answered" if study.knows_silent and study.on_survey([of, *terms]) else ""
@@ -346,3 +340,9 @@ def _sides(study: Study, of: str, terms: Sequence[str], question: str) -> Findin
     )
     text = f"Slopes of {outcome} on both sides of the mean: {listed or f'for none of {len(told)} terms are they told apart'}."
     return dataclasses.replace(finding, answer=text, title=title)
+
+
+def _heavier(worse: float, better: float) -> str:
+    """Which of two slopes is the steeper, if they go the same way."""
+    steeper = f"the {'worse' if abs(worse) > abs(better) else 'better'} side weighs more"
+    return steeper if worse * better >= 0 else "the sides go opposite ways"

@@ -15,7 +15,6 @@ from cxresearch.measures import MEASURES, Measure
 
 Array = NDArray[np.float64]
 LEVEL = 0.95
-FEW = 20  # with fewer clusters in effect, their number counts and not how many there are by name
 ROUNDING = 1e-12  # of a number: an error relatively smaller is what rounding leaves of none
 
 
@@ -92,7 +91,7 @@ def jackknife(
     if parts.fewest < 2 or not np.isfinite(values).all():
         return Interval(float(full))  # it hangs on one block, without which it does not exist
     kept = Kept(float(full), parts, values) if blocks is not None else None
-    df = parts.fewest - 1.0 if parts.effective >= FEW else max(parts.effective - 1.0, 1.0)
+    df = parts.df
     error = parts.error(values)
     if not error > ROUNDING * max(abs(full), float(np.abs(values).max())):
         return Interval(float(full), df=df, kept=kept)

@@ -100,6 +100,8 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
     df = clusters - 1 if clusters < len(frame) else None
     told = {str(name): inference.wald(float(params[name]), float(bse[name]), df) for name in params.index}
     doubts = pitfalls.bent(study, table, terms) if kind == "linear" and any(":" in name for name in told) else []
+    if clusters < min(len(frame), sampling.FEW_CLUSTERS):
+        doubts.append(sampling.few_clusters(study, clusters))
     return Fit(result, _finding(study, formula, outcome, told, len(frame), clusters, kind, asked, doubts=doubts))
 
 

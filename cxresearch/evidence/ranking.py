@@ -225,7 +225,9 @@ def rests_on(study: Study, found: Split, notes: sampling.Notes) -> tuple[str, st
     drawn = found.n == MOST_WORK >> len(found.sizes)
     what = "rows are the sample that was drawn" if drawn else "rows have all columns and a known next period"
     text = f"{n.capitalize()} of {asked} {what}. {notes.text()}"
-    few = [sampling.few_clusters(study, found.clusters)] if found.clusters < sampling.FEW_CLUSTERS else []
+    few = (
+        [sampling.few_clusters(study, found.clusters, found.left.df)] if found.clusters < sampling.FEW_CLUSTERS else []
+    )
     if found.clusters > 1 and np.isfinite(found.whole[0]) and not np.isfinite(found.worth).all():
         told = "A term foretells leaving without error, or varies in one block alone: shares stand without intervals. Leave it out."
         few.append(Caveat("separated", told))

@@ -183,19 +183,25 @@ def few_parts(study: Study, parts: Blocks, clusters: int) -> list[Caveat]:
     if min(clusters, periods) >= FEW_CLUSTERS:
         return []
     if clusters <= periods:
-        return [few_clusters(study, clusters)]
-    text = f"Months share shocks, and there are only {periods}: the interval counts them as {periods} observations, t with {periods - 1} degrees of freedom. A longer window= tells more."
+        return [few_clusters(study, clusters, parts.df)]
+    text = f"Months share shocks, and there are only {periods}: the interval counts them as {periods} observations at most, t with {parts.df:.3g} degrees of freedom. A longer window= tells more."
     return [Caveat("few-clusters", text)]
 
 
-def few_clusters(study: Study, clusters: int) -> Caveat:
-    """The caveat for an interval that rests on few clusters; a few customers are not counted out."""
+def few_clusters(study: Study, clusters: int, df: float | None = None) -> Caveat:
+    """The caveat for an interval that rests on few clusters, with its degrees of freedom; a few customers are not counted out.
+
+    `df` is not given where an interval takes clusters of any size as one observation each.
+    """
     name = cluster_name(study)
     if clusters < 2:
         return Caveat("few-clusters", f"All rows are of one {name}: how far another one would differ cannot be told.")
     if study.cluster() == "customer_id" and clusters < study.min_cell:
         return Caveat("few-clusters", f"Fewer than {study.min_cell} {name}s: too few to tell anything from.")
+    most = max(clusters - 1.0, 1.0)
+    free = most if df is None else min(df, most)
+    size = " of unequal size" if round(free, 1) < most else ""
     return Caveat(
         "few-clusters",
-        f"Only {clusters} {name}s: the interval uses t with {max(clusters - 1, 1)} degrees of freedom; {clusters} {name}s are {clusters} observations.",
+        f"Only {clusters} {name}s{size}: the interval uses t with {free:.3g} degrees of freedom; {clusters} {name}s are {clusters} observations{' at most' * bool(size)}.",
     )

@@ -284,3 +284,46 @@ def test_a_change_between_months_of_answers_all_alike(before: float, tmp_path: P
     study = study_of(tmp_path, surveys=pd.concat(months)[["customer_id", "period", "recommend"]], window=2)
     change = cx.score(study, "recommend").one(measure="difference", model="change")
     assert (change["estimate"], change["conf_low"], change["conf_high"]) == (100 * (before < 9) * 2, None, None)
+
+
+def test_sites_that_answered_in_other_months_are_no_observations_of_this_one(tmp_path: Path) -> None:
+    """A month's score, its error and its degrees of freedom are those of the table of that month alone."""
+    dice = np.random.default_rng(3)
+    sites = {"2026-08": range(40), "2026-09": range(8, 14), "2026-10": range(10)}
+    months = [
+        pd.DataFrame({"customer_id": [f"c{i}" for i in range(120)], "period": p, "site_id": [f"s{i % len(who) + who[0]}" for i in range(120)],
+                      "recommend": dice.integers(4, 11, 120) * 1.0, "ces": dice.integers(1, 8, 120) * 1.0})
+        for p, who in sites.items()
+    ]  # fmt: skip
+
+    def studied(name: str, frames: list[pd.DataFrame]) -> Study:
+        (tmp_path / name).mkdir()
+        frame = pd.concat(frames)
+        panel, surveys = frame.drop(columns=["recommend", "ces"]), frame.drop(columns="site_id")
+        return study_of(tmp_path / name, panel=panel, surveys=surveys, levels=["customer", "site"], window=3)
+
+    studies = [studied(name, months[first:]) for name, first in (("all", 0), ("two", 1), ("one", 2))]
+    columns = ("estimate", "std_error", "df", "conf_low", "conf_high")
+    for of in ("recommend", "ces"):
+        found = [cx.score(study, of) for study in studies]
+        now, change = (
+            [[f.one(measure=m, model=k, group="all")[c] for c in columns] for f in found[:n]]
+            for m, k, n in (("score", "answered", 3), ("difference", "change", 2))
+        )
+        assert now[0] == pytest.approx(now[2], rel=1e-9)
+        assert change[0] == pytest.approx(change[1], rel=1e-9)
+        assert "over 10 blocks" in found[0].method
+
+
+@pytest.mark.parametrize("statistic", [0.5, 3.0, 300.0, 1e5])
+def test_few_clusters_have_an_end_far_out(statistic: float) -> None:
+    """Of three sites in three regions F has one degree below: its noncentral end lies at ten times F, as R's pf says."""
+    every = [groups.Group(40, mean, 1.0) for mean in (1.0, 1.5, 2.0)]
+    found = groups.between(every, groups.Test(statistic, (2.0, 1.0), 0.3))
+    assert found.estimate is not None
+    assert found.conf_high is not None
+    within = found.estimate / (1 - found.estimate)
+    end = found.conf_high / (1 - found.conf_high) * 2 * statistic / within
+    assert stats.ncf.cdf(statistic, 2, 1, end) == pytest.approx(0.025, rel=1e-6)
+    r = {0.5: 8.467813, 3.0: 34.06945, 300.0: 3018.355}  # uniroot(function(c) pf(f, 2, 1, ncp = c) - .025, …)
+    assert end == pytest.approx(r.get(statistic, end), rel=1e-6)

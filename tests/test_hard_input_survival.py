@@ -189,3 +189,19 @@ def test_nobody_left_of_any_site(tmp_path: Path) -> None:
     assert [r["estimate"] for r in found.rows(measure="rmst")] == [12, 12, 12]
     for row in found.rows(measure=("rmst", "difference")):
         assert (row["std_error"], row["conf_low"], row["conf_high"]) == (None, None, None)
+
+
+def test_a_level_of_few_sites_has_the_interval_of_those_sites(tmp_path: Path) -> None:
+    """Share and months stayed of a segment that lives in four of forty sites are those of a table of these sites alone."""
+    frame = customers(800).assign(site_id=lambda d: [f"s{i % 40}" for i in range(len(d))])
+    frame["needs_segment"] = np.where(frame.site_id.isin(["s0", "s1", "s2", "s3"]), "a", "b")
+    (tmp_path / "alone").mkdir()
+    both = cx.survive(study_of(tmp_path, panel=frame, levels=["site"]), by="needs_segment", horizons=[12])
+    four = study_of(tmp_path / "alone", panel=frame[frame.needs_segment == "a"], levels=["site"])
+    alone = cx.survive(four, horizons=[12])
+    for measure in ("survival", "rmst"):
+        mine, own = both.one(measure=measure, group="needs_segment=a"), alone.one(measure=measure)
+        assert own["df"] == 3
+        for column in ("estimate", "std_error", "df", "conf_low", "conf_high", "n"):
+            assert mine[column] == pytest.approx(own[column], rel=1e-9), column
+    assert "Only 4 sites" in next(c.text for c in both.caveats if c.code == "few-clusters")

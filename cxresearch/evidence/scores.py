@@ -105,7 +105,8 @@ def _score_rows(of: str, unit: str, sums: Tally) -> list[dict[str, Any]]:
             made.append(row(measure="score", model="answered", group=f"period={period}", n=n, **base, **numbers))
     if last > 0 and sums.count(last - 1) and sums.count(last):
         (later, later_left), (before, before_left) = sums.mean(last), sums.mean(last - 1)
-        change = inference.jackknife(later - before, later_left - before_left)
+        there = sums.n[last - 1 :].sum(0) > 0  # blocks of earlier periods only are no observations of this change
+        change = inference.jackknife(later - before, (later_left - before_left)[there])
         n = sums.count(last - 1) + sums.count(last)
         made.append(
             row(measure="difference", model="change", term=sums.cells[last - 1], n=n, **base, **change.numbers())
@@ -137,7 +138,9 @@ def _band_rows(study: Study, now: ir.Table) -> list[dict[str, Any]]:
 
 def _method(study: Study, sums: Tally) -> str:
     what = "Promoters (9-10) minus detractors (0-6)" if sums.net else "Mean"
-    how = f"jackknife over {len(sums.blocks)} blocks of {sums.clusters[-1]:,} {sampling.cluster_name(study)}s"
+    how = (
+        f"jackknife over {int((sums.n[-1] > 0).sum())} blocks of {sums.clusters[-1]:,} {sampling.cluster_name(study)}s"
+    )
     if sums.count(len(sums.cells) - 1) == sums.clusters[-1]:
         how = f"{'three answers added' if sums.net else 't'}, every row is one customer"
     return f"{what} of those who answered. 95 % intervals: {how}."

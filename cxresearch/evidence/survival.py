@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
@@ -144,10 +145,11 @@ def _curves(
     """Rows of the curves of all and of each level, what differs from the first level, and tests."""
     groups = _groups(count, levels, by)
     until = max((start + h for h in horizons if start + h <= min(g.reach for g in groups)), default=None)
-    made, means = [], []
+    made, means = [], list[Mean]()
     for i, (n, d, reach, base) in enumerate(groups):
+        inside = np.asarray((n > 0).any(1))  # a block of other levels only is no observation of this one
         total, others = (n.sum(0), d.sum(0)), (n.sum(0) - n, d.sum(0) - d)
-        without = None if count.independent else curves.stay(*others)
+        without = None if count.independent else curves.stay(*others)[inside]
         curve = curves.kaplan_meier(count.times, *total, without=without)
         made += [_at(curve, "survival", start + h, total[1], reach, start, base) for h in horizons]
         ends = curve.quantile() if reach > 0 else (None, None, None)
@@ -159,7 +161,7 @@ def _curves(
             continue
         mean, error = curves.restricted_mean(count.times, *total, start, until)
         each = curves.restricted_mean(count.times, *others, start, until)[0]
-        means.append((float(mean), float(error), each))
+        means.append((float(mean), float(error), each, inside))
         shown = [("rmst", _mean(count, means[-1]).numbers() | {"p_value": None})]
         shown += [("difference", _mean(count, means[-1], means[1]).numbers())] if i > 1 else []
         unit = f"months from {start:g} to {until:g}"
@@ -181,11 +183,16 @@ def _at(
     return row(measure=measure, unit=unit, events=left[curve.times <= at].sum(), effect_label=why, **base, **told)
 
 
-def _mean(count: Counted, one: tuple[float, float, Array], other: tuple[float, float, Array] | None = None) -> Interval:
+Mean = tuple[
+    float, float, Array, NDArray[np.bool_]
+]  # with its error, itself without each block, and which blocks are in it
+
+
+def _mean(count: Counted, one: Mean, other: Mean | None = None) -> Interval:
     """The interval of a restricted mean, or of its difference from another."""
-    first, error, each = other or (0.0, 0.0, np.zeros(1))
+    first, error, each, inside = other or (0.0, 0.0, np.zeros(1), one[3])
     if not count.independent:
-        return inference.jackknife(one[0] - first, one[2] - each)
+        return inference.jackknife(one[0] - first, (one[2] - each)[inside | one[3]])
     error = float(np.hypot(one[1], error))
     return inference.wald(one[0] - first, error, None) if error > 0 else Interval(one[0] - first)
 
@@ -232,6 +239,8 @@ def _finding(
     clock = "tenure" if origin == ACTIVATION else "months since first seen in the window"
     errors = "Greenwood" if count.independent else f"jackknife over blocks of {sampling.cluster_name(study)}s"
     held = f" Tests hold fixed: {', '.join(study.term(g).label for g in given)}." if given else ""
+    # a level of one site has no interval, and its row says so
+    fewest = count.clusters[count.clusters > 1].min(initial=count.clusters[-1])
     finding = sampling.finding(
         study,
         made,
@@ -240,7 +249,7 @@ def _finding(
         estimand="share of customers who are still there after so many months",
         method=f"{method}; clock: {clock}, late entry counted. 95 % intervals: {errors}, on the log-log scale.{held}",
         sample=found.told,
-        caveats=doubts(study, found, int(count.clusters[-1]), count.independent),
+        caveats=doubts(study, found, int(fewest), count.independent),
     )
     answer, title = _answer(study, by, finding)
     return dataclasses.replace(finding, answer=answer, title=title)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, proportions
-from cxresearch.evidence.blocks import Blocks, one_way
+from cxresearch.evidence.blocks import one_way
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.sums import block_of, cluster_of
 
@@ -85,9 +85,11 @@ class Tally:
         """How many rows."""
         return int(self.n[cell].sum())
 
-    def left(self, cell: int) -> Blocks:
-        """What is left out in turn of a cell."""
-        return one_way(self.blocks, self.n[cell])
+    def _jackknifed(self, cell: int, full: float, left_out: Array) -> Interval:
+        """The mean of a cell over the blocks that have rows in it: one of other cells only is no observation of this one."""
+        there = np.flatnonzero(self.n[cell] > 0)
+        parts = one_way([self.blocks[i] for i in there], self.n[cell][there])
+        return inference.jackknife(full, left_out[there], blocks=parts)
 
     def mean(self, cell: int) -> tuple[float, Array]:
         """The mean of a cell, and without each block."""
@@ -121,7 +123,7 @@ class Tally:
         n, (full, left_out) = self.count(cell), self.mean(cell)
         if not n:
             return inference.NOTHING
-        left = inference.jackknife(full, left_out, blocks=self.left(cell))
+        left = self._jackknifed(cell, full, left_out)
         return dataclasses.replace(self._textbook(cell, full, left), kept=left.kept)
 
     def _textbook(self, cell: int, full: float, left: Interval) -> Interval:
@@ -146,7 +148,7 @@ class Tally:
             return inference.NOTHING
         if self.count(cell) == self.clusters[cell]:
             return inference.share_interval(full, n, None, None)
-        clustered = inference.jackknife(full, left_out, blocks=self.left(cell))
+        clustered = self._jackknifed(cell, full, left_out)
         if clustered.df is None:
             return clustered
         return inference.share_interval(

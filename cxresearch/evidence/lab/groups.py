@@ -117,8 +117,15 @@ def _noncentral(below: Callable[[float], float], near: float, level: float) -> t
     def gap(c: float, tail: float) -> float:
         return float(np.nan_to_num(below(c))) - tail  # far out it is zero, and given as NaN
 
+    def far(tail: float) -> float:
+        """A noncentrality beyond the one that leaves a tail: of few clusters it lies many times the statistic out."""
+        found = 4 * near + 50
+        while gap(found, tail) > 0:
+            found *= 2
+        return found
+
     low, high = (
-        float(optimize.brentq(gap, 0.0, 4 * near + 50, (tail,), xtol=1e-10)) if gap(0.0, tail) > 0 else 0.0
+        float(optimize.brentq(gap, 0.0, far(tail), (tail,), xtol=1e-10)) if gap(0.0, tail) > 0 else 0.0
         for tail in (0.5 + level / 2, 0.5 - level / 2)
     )
     return (low, high) if high > 0 else None

@@ -216,6 +216,32 @@ def test_title_and_sentence_tell_the_same_of_a_ladder(between: float, within: fl
             assert "show no correlation" not in text
 
 
+def test_steps_that_tell_both_signs_are_both_named(tmp_path: Path) -> None:
+    """Where use hides what goes wrong, a step that leaves use free must not give the direction: both stand there.
+
+    Heavy users meet more failures and leave less; sites with many failures have many leavers. Crude the two cancel.
+    """
+    dice = np.random.default_rng(11)
+    site, use = np.repeat(np.arange(50), 200), dice.normal(size=10_000)
+    bad = np.repeat(dice.normal(size=50), 200)
+    failures = bad + use + 0.5 * dice.normal(size=10_000)
+    leaving = 0.8 * bad - use + 0.2 * failures + 0.5 * dice.normal(size=10_000)
+    panel = pd.DataFrame({"customer_id": np.arange(10_000).astype(str), "site_id": site.astype(str),
+                          "call_failures": failures - failures.min(), "usage_calls": 10 * (use - use.min()), "margin": leaving})  # fmt: skip
+    finding = cx.relate(
+        study_of(tmp_path, panel=panel, levels=("customer", "site")), "margin", "call_failures", given=["usage_calls"],
+        steps=["crude", "adjusted", "within_site_month"], method=["pearson"],
+    )  # fmt: skip
+    ends = {r["model"]: (r["conf_low"], r["conf_high"]) for r in finding.rows(measure="r")}
+    assert ends["crude"][0] < 0 < ends["crude"][1]
+    assert ends["adjusted"][0] > 0 > ends["within_site_month"][1]
+    direct = np.linalg.lstsq(np.column_stack([failures, use, np.ones(10_000)]), leaving, rcond=None)[0][0]
+    assert direct > 0  # least squares with use held fixed
+    assert "at the same usage and price they go together" in finding.answer
+    assert "within site and month they go in opposite directions" in finding.answer
+    assert finding.title.endswith(": in which direction they go hangs on what is held fixed")
+
+
 def test_rows_of_the_panel_are_not_called_answers(tmp_path: Path) -> None:
     """Pairs on all customers and pairs on those who answered rest on rows of their own, each counted as what it is."""
     dice = np.random.default_rng(8)

@@ -26,6 +26,7 @@ EQUAL = (
     "within ",
     "within_segment",
 )  # steps that compare like with like; within customer noise alone makes r small
+SPEAKS = ("adjusted", "within_customer", "within_site_month", "within_segment", "per_use")
 
 
 def method(table: list[dict[str, Any]], adjusters: list[str], notes: sampling.Notes, held: str) -> str:
@@ -81,13 +82,19 @@ def _answer_of_one(study: Study, pair: Pair, finding: Finding) -> tuple[str, str
         text += f"; the sign turns with {finding.spoken('model', turned[0]['model'])}: {written(turned[0], n=False)}"
     elif gone:
         text += f"; {_where(finding, gone[0])} it is not there: {written(gone[0], n=False)}"
+    elif shown := _signs(records) if not side(crude) else []:
+        listed = " and ".join(f"{_where(finding, r)} they {_goes(r)}: {written(r, n=False)}" for r in shown)
+        text += f"; but {listed}"
     elif last is not None and last is not crude:
-        text += f"; {_beside(finding, crude, last)}: {written(last, n=False)}"
+        doubt = ", not told from zero" if side(crude) and not side(last) else ""
+        text += f"; {finding.spoken('model', last['model'])}{doubt}: {written(last, n=False)}"
     title = f"{capital(x)} and {y} {_goes(crude)}"
-    if last is not None and side(last) and not side(crude):
-        title = f"{capital(x)} and {y} {_goes(last)} {_where(finding, last)}; crude, no correlation is told from zero"
-    elif last is not None and side(crude) and not side(last):
+    if side(crude) and last is not None and not side(last):
         title += f"; {_where(finding, last)} that is not told from zero"
+    elif not side(crude) and len(shown := _signs(records)) == 1:
+        title = f"{capital(x)} and {y} {_goes(shown[0])} {_where(finding, shown[0])}; crude, no correlation is told from zero"
+    elif not side(crude) and shown:
+        title = f"{capital(x)} and {y}: in which direction they go hangs on what is held fixed"
     if turned:
         title = f"{capital(x)} and {y}: the crude sign turns with {finding.spoken('model', turned[0]['model'])}"
     elif gone:
@@ -145,17 +152,24 @@ def _goes(record: dict[str, Any]) -> str:
     return "go together" if record["estimate"] > 0 else "go in opposite directions"
 
 
-def _beside(finding: Finding, crude: dict[str, Any], last: dict[str, Any]) -> str:
-    """How the deepest step of a ladder is named beside the crude number, which may tell something else from zero."""
-    if side(last) and not side(crude):
-        return f"but {_where(finding, last)} they {_goes(last)}"
-    return finding.spoken("model", last["model"]) + (", not told from zero" if side(crude) and not side(last) else "")
+def _signs(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each sign that a step beside the crude one tells from zero, the step that speaks for it.
+
+    Steps hold other things fixed, each by itself: neighbours in one month still differ in use, so none stands for all.
+    """
+    told = [r for model in SPEAKS for r in records if r["model"] == model and side(r)]
+    found: dict[int, dict[str, Any]] = {}
+    for r in told:
+        found.setdefault(side(r), r)
+    return list(found.values())
 
 
 def _where(finding: Finding, record: dict[str, Any]) -> str:
     """The step of a row as a place: `within segment`, `at the same usage and price`."""
     step = finding.spoken("model", record["model"])
-    return step if step.startswith("within") else f"at the {step}"
+    if step.startswith(("within", "per ")):
+        return step
+    return f"with {step}" if step.endswith("held fixed") else f"at the {step}"
 
 
 def _turns(crude: dict[str, Any], other: dict[str, Any]) -> bool:

@@ -98,7 +98,12 @@ def hull(cases: Array, left: LeftOut) -> dict[str, Any]:
     told = [inference.jackknife(float(case[0]), case[1:], on="share", blocks=left) for case in cases]
     if not told:
         return {"effect_label": "the correlations contradict the stated reliabilities"}
-    ends = [end for case in told for end in (case.conf_low, case.conf_high)]
+    # a case that hangs on no data, as the index at a stated reliability of one, is an end as it stands
+    ends = [
+        case.estimate if case.df is not None and case.std_error is None else end
+        for case in told
+        for end in (case.conf_low, case.conf_high)
+    ]
     known = [end for end in ends if end is not None]
     low, high = (min(known), max(known)) if len(known) == len(ends) else (None, None)
     return vars(told[0]) | {"conf_low": low, "conf_high": high, "p_value": None, "kept": None}

@@ -181,11 +181,17 @@ def capital(text: str) -> str:
 
 
 def number(value: Any, decimals: int = 2) -> str:
-    """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null."""
+    """A number as it is printed everywhere: fixed decimals, a real minus sign, thousands apart; – where null.
+
+    From 10^15 on two digits and the power of ten, for no more can be read: 2.4 × 10^300.
+    """
     import pandas as pd  # here, so that who asks for the policy only does not wait for it
 
     if value is None or pd.isna(value):
         return "–"
+    if 1e15 <= abs(float(value)) < math.inf:
+        digits, power = f"{float(value):.1e}".split("e")
+        return f"{digits.replace('-', '−')} × 10^{int(power)}"
     text = f"{float(value):,.{decimals}f}"
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("-")

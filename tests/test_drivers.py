@@ -213,3 +213,25 @@ def test_groups_without_a_constant_have_their_odds(tmp_path: Path) -> None:
     _, finding = cx.fit("churned ~ C(value_segment) - 1", study_of(tmp_path, panel=panel), method="logistic")
     odds = {r["term"]: r["estimate"] for r in finding.rows()}
     assert odds == pytest.approx({f"C(value_segment)[{k}]": v / (1 - v) for k, v in rates.items()}, rel=1e-6)
+
+
+@pytest.mark.parametrize(("of", "method"), [("revenue", "linear"), ("churned", "logistic")])
+def test_a_term_far_from_zero_is_refused_with_what_to_do(of: str, method: str, tmp_path: Path) -> None:
+    """Beside 1e9 a spread of nine is lost in the products of rows; with the mean taken from it the slope is that of before."""
+    rng = np.random.default_rng(5)
+    panel = pd.DataFrame({"latency_ms": rng.normal(60, 9, 200), "wait_s": rng.normal(9, 1, 200)})
+    panel["revenue"] = panel.latency_ms + rng.normal(0, 9, 200)
+    panel["churned"] = (panel.revenue > 60) * 1.0
+    formula, study = (
+        f"{of} ~ latency_ms + wait_s",
+        study_of(tmp_path, panel=panel.assign(latency_ms=panel.latency_ms + 1e9)),
+    )
+    _, finding = cx.fit(formula, study, method=method)
+    assert (
+        finding.answer
+        == "Not estimable: latency_ms lies so far from zero that what varies of it is lost; take its mean from it."
+    )
+    _, plain = cx.fit(formula, study_of(tmp_path, panel=panel), method=method)
+    _, mended = cx.fit(formula.replace("latency_ms", "I(latency_ms - 1e9)"), study, method=method)
+    want = plain.one(term="latency_ms")["estimate"]
+    assert mended.one(term="I(latency_ms - 1e9)")["estimate"] == pytest.approx(want, rel=1e-6)

@@ -19,6 +19,7 @@ import cxresearch as cx
 from cxresearch.data.study import Study
 from cxresearch.evidence.inference import jackknife, pearson_interval, share_interval, spearman_interval
 from cxresearch.finding import Finding, dumps, written
+from cxresearch.measures import number
 
 SURVEY = ("sat1", "sat2", "sat3", "recommend")
 MIN_CELL = 10
@@ -490,3 +491,12 @@ def test_every_order_of_rows_and_columns_gives_the_same(tmp_path: Path) -> None:
             }
             numbers = [k for k, v in a.items() if isinstance(v, float)]
             np.testing.assert_allclose([a[k] for k in numbers], [b[k] for k in numbers], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(2.44e300, "2.4 × 10^300"), (-1e15, "−1.0 × 10^15"), (999_999_999_999_999.0, "999,999,999,999,999.00")],
+)
+def test_numbers_too_large_to_be_read_are_told_by_their_power(value: float, told: str) -> None:
+    """An interval of near separation may end at a number of three hundred digits."""
+    assert number(value) == told

@@ -327,3 +327,21 @@ def test_few_clusters_have_an_end_far_out(statistic: float) -> None:
     assert stats.ncf.cdf(statistic, 2, 1, end) == pytest.approx(0.025, rel=1e-6)
     r = {0.5: 8.467813, 3.0: 34.06945, 300.0: 3018.355}  # uniroot(function(c) pf(f, 2, 1, ncp = c) - .025, …)
     assert end == pytest.approx(r.get(statistic, end), rel=1e-6)
+
+
+@pytest.mark.parametrize("liked", [True, False])
+def test_no_score_is_asked_of_the_silent_that_there_is_not(liked: bool, tmp_path: Path) -> None:
+    """Where two thirds answered and nearly all alike, no answers of the rest bring everybody to zero: the sentence says so."""
+    most, few = (10.0, 5.0) if liked else (2.0, 9.0)
+    given = np.where(np.arange(CUSTOMERS) % 10 == 1, few, most)
+    frame = table().assign(recommend=lambda d: np.where(d.answered_at.notna(), given, np.nan))
+    finding = asked(opened(tmp_path, frame))
+    answered = frame.recommend.dropna()
+    net = 100 * ((answered >= 9).mean() - (answered <= 6).mean())
+    share, end = len(answered) / CUSTOMERS, -100 if liked else 100
+    bound, silent = share * net + (1 - share) * end, net - finding.one(measure="tipping")["estimate"]
+    assert abs(silent) > 100
+    side, given_by_all = ("above", "lowest") if liked else ("below", "highest")
+    told = f"everybody together stands {side} 0: at {bound:.1f} if all of them had given the {given_by_all} answer"
+    assert f"Whatever the silent think, {told.replace('-', '−')}" in finding.answer
+    assert "points" not in finding.answer.partition("Whatever")[2].partition(". ")[0]

@@ -29,6 +29,7 @@ Array = NDArray[np.float64]
 KINDS = {"linear": "Least squares", "logistic": "Logistic regression", "ordinal": "Proportional odds"}
 MOST_LEVELS = 15  # of an ordinal outcome; each costs a threshold
 RUNS_OFF = 20.0  # log odds for a standard deviation of a term: it is on its way to infinity
+FAR = 1e-6  # of its size: what a column varies less is lost where products of rows are rounded
 
 
 class Fit(NamedTuple):
@@ -189,6 +190,9 @@ def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array |
     if kind == "ordinal":  # fitted on standardised terms, so units do not matter
         design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
     if np.linalg.matrix_rank(design) < design.shape[1] or _repeats(design):
+        spread, far = np.ptp(design, axis=0), np.abs(design).max(0)
+        if lost := [n for n, s, f in zip(model.exog_names, spread, far, strict=True) if 0 < s < FAR * f]:
+            return f"{lost[0]} lies so far from zero that what varies of it is lost; take its mean from it", None
         return "a term does not vary or says what others say", None
     if kind == "ordinal":  # each value but the first has a threshold, in place of one constant
         thresholds = len(np.unique(model.endog)) - 1
@@ -239,7 +243,7 @@ def _not_estimable(study: Study, formula: str, why: str) -> Finding:
 def _terms(formula: str, study: Study) -> tuple[str, list[str]]:
     """The outcome of a formula and every term in it; names before a bracket are functions."""
     outcome, tilde, _ = (part.strip() for part in formula.partition("~"))
-    names = list(dict.fromkeys(re.findall(r"[A-Za-z_]\w*(?!\w*\s*[(.\w])", formula)))
+    names = list(dict.fromkeys(re.findall(r"(?<![\w.])[A-Za-z_]\w*(?!\w*\s*[(.\w])", formula)))
     if not tilde or outcome not in names:
         raise UsageError(f"formula {formula!r} cannot be read; write it as satisfaction ~ retainability + tenure_m")
     lacking = study.missing(*names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ibis.expr.types as ir
@@ -211,11 +211,7 @@ def _answer(study: Study, of: str, split: str | None, finding: Finding) -> tuple
     for rate in finding.rows(measure="rate"):
         text += f"; {number(100 * rate['estimate'], 1)} % of those invited answered"
     for tip in finding.rows(measure="tipping"):
-        middle = number(float(tip["term"]), 0)
-        if tip["estimate"] is not None and tip["estimate"] > 0:
-            text += f". The silent would have to score {number(tip['estimate'], 1)} points lower for everybody together to stand at {middle}"
-        elif tip["estimate"] is not None:
-            text += f". It is below {middle} already; the silent would have to score {number(-tip['estimate'], 1)} points higher for everybody together to stand there"
+        text += _tipping(tip, {r["term"]: r["estimate"] for r in finding.rows(measure="score", model="bounds")})
     for record in finding.rows(measure="score", model="all_customers"):
         if record["estimate"] is not None:
             low, high = (number(record[end], 1) for end in ("conf_low", "conf_high"))
@@ -225,3 +221,18 @@ def _answer(study: Study, of: str, split: str | None, finding: Finding) -> tuple
     if split is not None:
         text += levels.told(study, split, finding)
     return text + ".", f"{label} stands at {number(now['estimate'], 1)} among those who answered"
+
+
+def _tipping(tip: Mapping[str, Any], bounds: Mapping[str, float | None]) -> str:
+    """What the silent would have to score, or that no answers of theirs could do it."""
+    off, neutral = tip["estimate"], float(tip["term"])
+    if off is None:
+        return ""
+    middle = number(neutral, 0)
+    end, beyond = ("lowest", "above") if off > 0 else ("highest", "below")
+    most = bounds.get(f"all silent {end}")
+    if most is not None and (most > neutral if off > 0 else most < neutral):
+        return f". Whatever the silent think, everybody together stands {beyond} {middle}: at {number(most, 1)} if all of them had given the {end} answer"
+    if off > 0:
+        return f". The silent would have to score {number(off, 1)} points lower for everybody together to stand at {middle}"
+    return f". It is below {middle} already; the silent would have to score {number(-off, 1)} points higher for everybody together to stand there"

@@ -124,11 +124,9 @@ def difference(now: Kept | None, before: Kept | None, estimate: float = math.nan
         sizes += [mine.get(x, (0.0, 0.0))[0] + theirs.get(x, (0.0, 0.0))[0] for x in every]
         left_out += [estimate + mine.get(x, (0.0, 0.0))[1] - theirs.get(x, (0.0, 0.0))[1] for x in every]
     found = jackknife(estimate, np.array(left_out), blocks=Blocks(tuple(labels), np.array(sizes), tuple(ways)))
-    if found.std_error is None and found.df is not None and estimate == 0 and np.ptp(now.left_out) > 0:
-        return replace(
-            found, std_error=0.0, conf_low=0.0, conf_high=0.0
-        )  # the same rows: their numbers vary, not the difference
-    return found
+    # of the same rows the numbers vary and the difference does not: it is zero for sure
+    sure = found.std_error is None and found.df is not None and estimate == 0 and np.ptp(now.left_out) > 0
+    return replace(found, std_error=0.0, conf_low=0.0, conf_high=0.0) if sure else found
 
 
 def _parts(kept: Kept) -> list[dict[str, tuple[float, float]]]:

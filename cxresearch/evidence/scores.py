@@ -138,9 +138,8 @@ def _band_rows(study: Study, now: ir.Table) -> list[dict[str, Any]]:
 
 def _method(study: Study, sums: Tally) -> str:
     what = "Promoters (9-10) minus detractors (0-6)" if sums.net else "Mean"
-    how = (
-        f"jackknife over {int((sums.n[-1] > 0).sum())} blocks of {sums.clusters[-1]:,} {sampling.cluster_name(study)}s"
-    )
+    blocks = np.count_nonzero(sums.n[-1])
+    how = f"jackknife over {blocks} blocks of {sums.clusters[-1]:,} {sampling.cluster_name(study)}s"
     if sums.count(len(sums.cells) - 1) == sums.clusters[-1]:
         how = f"{'three answers added' if sums.net else 't'}, every row is one customer"
     return f"{what} of those who answered. 95 % intervals: {how}."

@@ -183,9 +183,8 @@ def _at(
     return row(measure=measure, unit=unit, events=left[curve.times <= at].sum(), effect_label=why, **base, **told)
 
 
-Mean = tuple[
-    float, float, Array, NDArray[np.bool_]
-]  # with its error, itself without each block, and which blocks are in it
+# a restricted mean with its error, itself without each block, and which blocks are in it
+Mean = tuple[float, float, Array, NDArray[np.bool_]]
 
 
 def _mean(count: Counted, one: Mean, other: Mean | None = None) -> Interval:

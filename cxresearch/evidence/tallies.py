@@ -151,9 +151,8 @@ class Tally:
         clustered = self._jackknifed(cell, full, left_out)
         if clustered.df is None:
             return clustered
-        return inference.share_interval(
-            full, n, clustered.std_error or 0.0, clustered.df
-        )  # never below the binomial one
+        # never below the binomial error
+        return inference.share_interval(full, n, clustered.std_error or 0.0, clustered.df)
 
 
 def _and_without(values: Array) -> Array:

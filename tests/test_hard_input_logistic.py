@@ -155,7 +155,7 @@ def test_newton_does_not_run_away() -> None:
     x, z, y = dice.normal(size=12), dice.normal(size=(12, 1)), (dice.random(12) < 0.4) * 1.0
     fit = fit_logit(y, z, offset=3 * x)
     assert fit.converged
-    assert np.abs(fit.design.T @ (y - fit.fitted)).max() < 1e-8
+    assert np.abs(fit.matrix.in_own_units.T @ (y - fit.fitted)).max() < 1e-8
 
 
 # -- what is known only afterwards
@@ -426,9 +426,9 @@ def test_where_a_fit_starts_moves_nothing(monkeypatch: pytest.MonkeyPatch, level
     offset = rng.normal(size=len(x))
     y = (rng.random(len(x)) < expit(level + offset + x @ [0.5, -0.02, 20.0])).astype(float)
     from_some = fit_logit(y, x, offset=offset)
-    design = from_some.standard
+    design = from_some.matrix.standard
     start = np.array([level, 0.0, 0.0, 0.0])
-    end = np.linalg.solve(from_some.back, from_some.coefficients)
+    end = np.linalg.solve(from_some.matrix.back, from_some.coefficients)
     assert np.abs(logistic._near(y, design, offset, start) - end).max() < 0.1
     monkeypatch.setattr(logistic, "STARTING", len(x))
     from_none = fit_logit(y, x, offset=offset)

@@ -48,6 +48,7 @@ SHARED_ROOMS = {
     "association",
     "sampling",
     "silent",
+    "design_matrix",
     "logistic",
     "multiplicity",
     "shares",

@@ -34,6 +34,11 @@ def among(codes: Codes, rows: NDArray[Any]) -> Codes:
     return [labels[i] for i in np.flatnonzero(used)], place[index]
 
 
+def distinct(numbers: Index) -> int:
+    """How many different ones there are among whole numbers from -1 on."""
+    return int(np.count_nonzero(np.bincount(numbers + 1)))
+
+
 def renamed(codes: Codes, labels: list[str]) -> Codes:
     """The same codes as places among other labels; -1 where they lack one."""
     place = pc.index_in(pa.array(codes[0], pa.string()), value_set=pa.array(labels, pa.string())).fill_null(-1)

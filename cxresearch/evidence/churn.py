@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from cxresearch.data.study import Study
 from cxresearch.data.terms import Term
 from cxresearch.errors import UsageError
 from cxresearch.evidence import churn_words, inference, pitfalls, sampling
+from cxresearch.evidence.design_matrix import DesignMatrix, repeated, varies
 from cxresearch.evidence.enrichment import UNKNOWN_RATE, true_odds
 from cxresearch.evidence.forecast import leakage, refuse_afterwards
 from cxresearch.evidence.held import hold
@@ -22,9 +24,6 @@ from cxresearch.evidence.logistic import (
     average_without,
     fit_logit,
     leave_one_out,
-    repeated,
-    standardised,
-    varies,
 )
 from cxresearch.evidence.passes import Passed, fit_in_passes
 from cxresearch.evidence.rows import CAP, Rows, rows
@@ -112,7 +111,19 @@ def explain_churn(
     return dataclasses.replace(finding, answer=answer, title=title)
 
 
-def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str) -> Rows | None:
+@dataclass(frozen=True)
+class Pool:
+    """Rows that several models are of, and their columns after the first, standardised once for all."""
+
+    rows: Rows
+    matrix: DesignMatrix
+
+    def only(self, columns: Sequence[str]) -> DesignMatrix:
+        """The columns of one model."""
+        return self.matrix.only([self.rows.columns.index(c) - 1 for c in columns])
+
+
+def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str) -> Pool | None:
     """The rows of all models fetched at once, where each model would use the same ones: no column has a gap."""
     if study.most_rows > CAP and method == "logit" and not study.enriched:
         return None
@@ -123,18 +134,21 @@ def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str)
     found = rows(study, table, columns)
     held = hold(study, table, ["churned"])
     known = int(table.churned.count().to_pyarrow().as_py()) if held is None else int(held.known(["churned"]).sum())
-    return found.by_block() if found.n == known and not found.sampled else None
+    if not found.n or found.n != known or found.sampled:
+        return None
+    together = found.by_block()
+    return Pool(together, DesignMatrix.of(together.values[:, 1:]))
 
 
 def _term_rows(
-    study: Study, term: str, held: Sequence[str], model: str, method: str, pool: Rows | None
+    study: Study, term: str, held: Sequence[str], model: str, method: str, pool: Pool | None
 ) -> tuple[list[dict[str, Any]], list[Caveat], Rows | Passed]:
     definition = study.term(term)
-    columns = ["churned", term, *held]
+    columns = list(dict.fromkeys(["churned", term, *held]))
     if study.most_rows > CAP and method == "logit" and not study.enriched:
         return _large_rows(study, definition, columns, model)
-    found = pool.only(columns) if pool is not None else rows(study, study.rows(columns), columns)
-    y, x = found.of("churned"), found.values[:, 1:]
+    found = pool.rows if pool is not None else rows(study, study.rows(columns), columns)
+    y, own = found.of("churned"), found.of(term)
     events, ratio = int(y.sum()), RATIO[method]
     base: dict[str, Any] = {
         "outcome": "churned",
@@ -145,17 +159,18 @@ def _term_rows(
         "clusters": found.cluster_count,
         "unit": definition.step_label,
     }
-    reason = _not_estimable(study, y, x, events)
+    reason = _not_estimable(study, y, own, events)
     if reason is not None:
         doubts = [Caveat(*reason)]
         return [row(measure=m, effect_label=reason[1], **base) for m in ("per_1000", ratio)], doubts, found
-    fit = fit_logit(y, x, link="cloglog" if method == "cloglog" else "logit")
-    doubts = leakage({definition.label: x[:, 0]}, y) if model == "crude" else []
-    if repeated(fit.standard.T @ fit.standard)[1]:
+    design = pool.only(columns[1:]) if pool is not None else DesignMatrix.of(found.values[:, 1:])
+    fit = fit_logit(y, design, link="cloglog" if method == "cloglog" else "logit")
+    doubts = leakage({definition.label: own}, y) if model == "crude" else []
+    if repeated(design.products)[1]:
         made = [row(measure=m, effect_label=REPEATED, **base) for m in ("per_1000", ratio)]
         return made, [*doubts, Caveat("no-variation", f"{definition.label}: {REPEATED}")], found
     if not fit.converged:
-        told = _separation(study, term, y, x[:, 0])
+        told = _separation(study, term, y, own)
         return (
             [row(measure=m, effect_label=told, **base) for m in ("per_1000", ratio)],
             [*doubts, Caveat("separated", f"{told}; method='penalised' gives a finite odds ratio to look at")],
@@ -177,12 +192,13 @@ def _term_rows(
     per_1000 = inference.jackknife(1000 * estimate, effects, blocks=left.blocks)
     log_odds = inference.jackknife(step * fit.coefficients[1], slopes, blocks=left.blocks)
     doubts += sampling.few_parts(study, left.blocks, found.cluster_count)
-    if events < EVENTS_A_TERM * x.shape[1]:
-        base["effect_label"] = f"{TOO_FEW} leavers to judge by: {events} for a model of {x.shape[1]} terms"
+    count = len(design.scale)
+    if events < EVENTS_A_TERM * count:
+        base["effect_label"] = f"{TOO_FEW} leavers to judge by: {events} for a model of {count} terms"
         doubts.append(
             Caveat(
                 "few-events",
-                f"Only {events} leavers for a model of {x.shape[1]} terms: the interval may be too narrow.",
+                f"Only {events} leavers for a model of {count} terms: the interval may be too narrow.",
             )
         )
     made = [
@@ -243,8 +259,7 @@ def _penalised_row(study: Study, term: str, held: Sequence[str]) -> dict[str, An
         return row(
             **base, effect_label="nobody or everybody left, the term is the same in all rows, or there are too few"
         )
-    design = standardised(x)[0]
-    if repeated(design.T @ design)[1]:
+    if repeated(DesignMatrix.of(x).products)[1]:
         return row(**base, effect_label=REPEATED)
     got = penalised_interval(y, x, 0)
     if got.estimate is None:
@@ -270,7 +285,7 @@ def _odds(log_odds: Interval) -> dict[str, Any]:
     return Interval(ratio, error, log_odds.df, ends[0], ends[1], log_odds.p_value).numbers()
 
 
-def _not_estimable(study: Study, y: np.ndarray, x: np.ndarray, events: int) -> tuple[str, str] | None:
+def _not_estimable(study: Study, y: np.ndarray, own: np.ndarray, events: int) -> tuple[str, str] | None:
     """Why a model cannot be fitted, if it cannot."""
     if len(y) < study.min_cell:
         return (
@@ -282,7 +297,7 @@ def _not_estimable(study: Study, y: np.ndarray, x: np.ndarray, events: int) -> t
             "few-events",
             f"only {min(events, len(y) - events)} of {len(y):,} rows {'stayed' if events > len(y) / 2 else 'left'}; at least {FEW_EVENTS} are needed",
         )
-    if not varies(x)[0]:
+    if not varies(own[:, None])[0]:
         return "no-variation", "the term is the same in all rows"
     return None
 

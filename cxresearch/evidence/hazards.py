@@ -11,9 +11,9 @@ import numpy as np
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, multiplicity, pitfalls, sampling
+from cxresearch.evidence.design_matrix import repeated, varies
 from cxresearch.evidence.lab import proportional as cox
 from cxresearch.evidence.lives import Array, Lives, coded, doubts, followed, one_row_each
-from cxresearch.evidence.logistic import repeated, varies
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.table import TOO_FEW, row

@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 import numpy as np
 
 from cxresearch.data import periods
+from cxresearch.data.matching import distinct
 from cxresearch.data.study import Study
 from cxresearch.evidence import inference, sampling
 from cxresearch.evidence.enrichment import per_1000, true_odds
@@ -127,7 +128,7 @@ def _by_level(study: Study, table: ir.Table, term: str) -> Iterator[tuple[str, R
         for name, mask in masks[: len(BANDS) if index else MOST_LEVELS]:
             found = rows_among(held, ["churned"], known & mask)
             few = found.n < study.min_cell * len(study.periods)
-            yield name, found, len(np.unique(held.text("customer_id")[1][known & mask])) if few else None
+            yield name, found, distinct(held.text("customer_id")[1][known & mask]) if few else None
         return
     whole = table.filter(table.churned.notnull() & table[term].notnull())
     values = [] if index else whole.select(term).distinct().to_pyarrow()[term].to_pylist()

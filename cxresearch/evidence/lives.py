@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import distinct
 from cxresearch.data.memory import Fetched
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
@@ -312,8 +313,7 @@ def _counted_in_memory(study: Study, held: Held, start: float, groups: int, stra
         cells += np.bincount(place, minlength=cells.size).reshape(shape)
     inside = [*(g == i for i in range(groups)), g >= 0]
     customers, clusters = (
-        np.array([len(np.unique(codes[1][i])) for i in inside], np.intp)
-        for codes in (held.text("customer_id"), held.cluster)
+        np.array([distinct(codes[1][i]) for i in inside], np.intp) for codes in (held.text("customer_id"), held.cluster)
     )
     return _risk(study, cells, times, (customers, clusters), start)
 

@@ -14,51 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxresearch.data.matching import in_order
+from cxresearch.evidence.design_matrix import SINGULAR, DesignMatrix
 
 Array = NDArray[np.float64]
 Link = Literal["logit", "cloglog"]
-SINGULAR = 1e-10  # a direction of standardised terms that holds a smaller part of the information holds rounding
-SHARED = 1e-6  # a column of a smaller part in the directions that are nothing is none of those that repeat each other
-SAME = 1e-14  # values that differ relatively by less are one value and a rounding
 STARTING = 10_000  # rows that give the start of many more
 PORTION = 8_192  # rows that are summed at a time: they stay in the cache
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 HALVINGS = 10
 RESTED = 1e-11  # a last step of slower scoring: what is left is about as large
-RESTS = 1e-6  # after such a step of Newton's its square is left; it is no step on the way to infinity
+RESTS = 1e-5  # after such a step of Newton's its square is left; it is no step on the way to infinity
+NEARLY = 1e-3  # after so small a step the information stands for the next one's: what is left is the product of both
 SCORING_STEPS = 100  # of a link other than the logit: the expected information takes smaller steps
-
-
-def varies(x: Array) -> NDArray[np.bool_]:
-    """Which columns of x (n, k) hold more than one value, rounding aside."""
-    low, high = x.min(axis=0), x.max(axis=0)
-    return np.asarray(high - low > SAME * np.maximum(np.abs(low), np.abs(high)))
 
 
 @dataclass(frozen=True)
 class LogitFit:
-    """Coefficients (k,) in own units with the constant first, of `y` (n,) on the columns `x` (n, k - 1).
+    """Coefficients (k,) in own units with the constant first, of `y` (n,) on the columns of `matrix`.
 
     `converged` is False where the coefficients still move after 20 Newton steps: separation. `predictor` (n,) is the
-    linear predictor, offset included. `standard` (n, k) are the standardised columns, and `back` takes their
-    coefficients to own units.
+    linear predictor, offset included.
     """
 
     y: Array
-    x: Array
+    matrix: DesignMatrix
     coefficients: Array
     converged: bool
     predictor: Array
-    standard: Array
-    back: Array
     link: Link = "logit"
-
-    @cached_property
-    def design(self) -> Array:
-        """The constant and the columns, (n, k)."""
-        own = np.ones(self.standard.shape, order="F")
-        own[:, 1:] = self.x
-        return own
 
     @cached_property
     def curve(self) -> tuple[Array, Array, Array]:
@@ -80,8 +63,9 @@ class LogitFit:
     @cached_property
     def covariance(self) -> Array:
         """The inverse of the expected information (k, k): the errors of R's glm, which hold where rows are independent."""
-        information = (self.standard.T * self.residual_and_weight[1]) @ self.standard
-        return self.back @ np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ self.back.T
+        standard, back = self.matrix.standard, self.matrix.back
+        information = (standard.T * self.residual_and_weight[1]) @ standard
+        return back @ np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ back.T
 
     @cached_property
     def log_likelihood(self) -> float:
@@ -89,7 +73,7 @@ class LogitFit:
         return log_likelihood(self.link, self.y, self.predictor)
 
 
-def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float = 0.0) -> LogitFit:
+def fit_logit(y: Array, x: Array | DesignMatrix, *, link: Link = "logit", offset: Array | float = 0.0) -> LogitFit:
     """The logistic regression of y (n,) of 0 and 1 on the columns of x (n, k) and a constant.
 
     `link` cloglog gives the discrete-time hazard whose exponentiated slopes are hazard ratios; `offset` (n,) is added
@@ -97,8 +81,8 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     variation, or equal to a sum of others, gets the least-norm solution.
     Sources: McCullagh & Nelder (1989), sections 2.5 and 4.4; Prentice & Gloeckler (1978) for cloglog.
     """
-    n = len(y)
-    design, back = standardised(x)
+    n, matrix = len(y), x if isinstance(x, DesignMatrix) else DesignMatrix.of(x)
+    design = matrix.standard
     share = min(max(float(y.mean()), 1 / (2 * n)), 1 - 1 / (2 * n))
     start = np.zeros(design.shape[1])
     start[0] = np.log(share / (1 - share)) - np.mean(offset)
@@ -106,7 +90,7 @@ def fit_logit(y: Array, x: Array, *, link: Link = "logit", offset: Array | float
     if link == "cloglog" and converged:  # separation is a property of the data: the logit has seen whether there is any
         start[0] = np.log(-np.log1p(-share)) - np.mean(offset)
         beta, converged = _scored(y, design, offset, start, link)
-    return LogitFit(y, x, back @ beta, converged, offset + linear(design[:, 1:], beta), design, back, link)
+    return LogitFit(y, matrix, matrix.back @ beta, converged, offset + linear(design[:, 1:], beta), link)
 
 
 def linear(x: Array, coefficients: Array) -> Array:
@@ -141,22 +125,31 @@ def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: L
     ahead = np.broadcast_to(offset, len(y))
     steps, close = (STEPS, RESTS) if link == "logit" else (SCORING_STEPS, RESTED)
     reached, score, information = _summed(y, design, ahead, beta, link)
+    since = 0.0  # how far the coefficients have moved from where the information was summed
     for _ in range(steps):
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
-        if np.abs(step).max() < close:
+        size = float(np.abs(step).max())
+        if size * max(since, size) < close**2:
             return beta + step, True
-        found = _summed(y, design, ahead, beta + step, link)
+        same = information if link == "logit" and size < NEARLY else None
+        found = _summed(y, design, ahead, beta + step, link, same)
         for _ in range(HALVINGS):
             if found[0] - reached >= -1e-9 * abs(reached):  # a smaller loss is rounding
                 break
             step = step / 2
             found = _summed(y, design, ahead, beta + step, link)
         beta, (reached, score, information) = beta + step, found
+        since = 0.0 if same is None else since + size
     return beta, bool(np.abs(step).max() < RESTS)
 
 
-def _summed(y: Array, design: Array, offset: Array, beta: Array, link: Link) -> tuple[float, Array, Array]:
-    """Log-likelihood, score (k,) and information (k, k) at coefficients, a portion of the rows at a time."""
+def _summed(
+    y: Array, design: Array, offset: Array, beta: Array, link: Link, known: Array | None = None
+) -> tuple[float, Array, Array]:
+    """Log-likelihood, score (k,) and information (k, k) at coefficients, a portion of the rows at a time.
+
+    An information that is `known` nearly is given back.
+    """
     reached, score, information = 0.0, np.zeros(len(beta)), np.zeros((len(beta), len(beta)))
     for begin in range(0, len(y), PORTION):
         part = slice(begin, begin + PORTION)
@@ -165,8 +158,9 @@ def _summed(y: Array, design: Array, offset: Array, beta: Array, link: Link) -> 
         residual, weight, likelihood = _parts(link, own, told)
         reached += likelihood
         score += residual @ x
-        information += (x.T * weight) @ x
-    return reached, score, information
+        if known is None:
+            information += (x.T * weight) @ x
+    return reached, score, information if known is None else known
 
 
 def _parts(link: Link, y: Array, told: Array) -> tuple[Array, Array, float]:
@@ -218,31 +212,6 @@ def log_likelihood(link: Link, y: Array, told: Array) -> float:
     return float(np.where(y > 0, np.log(-np.expm1(-hazard)), -hazard).sum())
 
 
-def standardised(x: Array) -> tuple[Array, Array]:
-    """The design of standardised columns (n, k + 1), constant first, and what takes its coefficients to own units."""
-    centre, there, scale = x.mean(0), varies(x), np.ones(x.shape[1])
-    design = np.empty((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
-    design[:, 0] = 1.0
-    for i, varying in enumerate(there):
-        own = design[:, i + 1]
-        if varying:
-            np.subtract(x[:, i], centre[i], out=own)
-            scale[i] = np.sqrt(own @ own / len(own))
-            own /= scale[i]
-        else:
-            own[:] = 0.0
-    # slopes divide by the scale, the constant takes the centres along
-    back = np.diag(np.concatenate([[1.0], 1 / scale]))
-    back[0, 1:] = -centre / scale
-    return design, back
-
-
-def repeated(products: Array) -> NDArray[np.bool_]:
-    """Which of k columns, by their sums of products (k, k), say what others say: no slope of theirs can be told."""
-    values, vectors = np.linalg.eigh(products)
-    return np.asarray((vectors[:, values <= SINGULAR * values[-1]] ** 2).sum(1) > SHARED)
-
-
 def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     """The coefficients without each cluster, (G, k): one Newton step from the fit to all rows.
 
@@ -250,7 +219,7 @@ def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     is too narrow. Without a cluster in which alone a term varies they do not exist: NaN.
     Source: Cameron & Miller (2015), CR3; Pregibon (1981) for the step.
     """
-    z = fit.standard
+    z = fit.matrix.standard
     residual, weight = fit.residual_and_weight
     ends = np.cumsum(np.bincount(clusters))
     if (clusters[1:] < clusters[:-1]).any():  # rows of a cluster together: each is one product of matrices
@@ -266,7 +235,7 @@ def leave_one_out(fit: LogitFit, clusters: NDArray[np.intp]) -> Array:
     along = np.divide(along, known.eigenvalues, out=np.zeros_like(along), where=there)
     step = (known.eigenvectors @ along[:, :, None])[:, :, 0]
     step[there.sum(1) < (every > SINGULAR * every[-1]).sum()] = np.nan
-    return fit.coefficients - step @ fit.back.T
+    return fit.coefficients - step @ fit.matrix.back.T
 
 
 def average_difference(
@@ -279,21 +248,17 @@ def average_difference(
     `weights` (n,) count the rows: both for a table in which leavers are over-represented. Source: Long & Freese (2014).
     """
     k, told = column + 1, fit.predictor + shift
-
-    def summed(slopes: Array) -> Array:
-        return np.concatenate([[slopes.sum()], slopes @ fit.x])
-
     counted = np.full(len(told), 1 / len(told)) if weights is None else weights / weights.sum()
     if flag:
-        none = told - fit.coefficients[k] * fit.x[:, column]
+        none = told - fit.coefficients[k] * fit.matrix.own(column)
         (p0, slope0, _), (p1, slope1, _) = curve(fit.link, none), curve(fit.link, none + fit.coefficients[k])
         each = p1 - p0
-        gradient = summed(counted * (slope1 - slope0))
+        gradient = fit.matrix.summed(counted * (slope1 - slope0))
         gradient[k] = counted @ slope1
     else:
         _, slope, bend = curve(fit.link, told) if shift else fit.curve
         each = step * fit.coefficients[k] * slope
-        gradient = step * fit.coefficients[k] * summed(counted * bend)
+        gradient = step * fit.coefficients[k] * fit.matrix.summed(counted * bend)
         gradient[k] += step * (counted @ slope)
     return float(counted @ each), each, gradient
 

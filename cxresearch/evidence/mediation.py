@@ -14,6 +14,7 @@ from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.association import partial
+from cxresearch.evidence.design_matrix import repeated, varies
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.lab.bootstrap import bootstrap_interval
 from cxresearch.evidence.lab.hidden_cause import as_strong_as, robustness
@@ -26,7 +27,7 @@ from cxresearch.evidence.lab.indirect import (
     sobel,
     textbook_errors,
 )
-from cxresearch.evidence.logistic import average_without, fit_logit, leave_one_out, repeated, varies
+from cxresearch.evidence.logistic import average_without, fit_logit, leave_one_out
 from cxresearch.evidence.moments import Spread, moments
 from cxresearch.evidence.rows import Rows, rows
 from cxresearch.finding import Caveat, Finding, written

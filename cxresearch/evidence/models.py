@@ -15,8 +15,9 @@ from cxresearch.data.study import Study
 from cxresearch.data.terms import BY_NAME
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling
+from cxresearch.evidence.design_matrix import repeated
 from cxresearch.evidence.inference import Interval
-from cxresearch.evidence.logistic import fit_logit, repeated
+from cxresearch.evidence.logistic import fit_logit
 from cxresearch.evidence.moments import moments
 from cxresearch.evidence.passes import fit_in_passes
 from cxresearch.evidence.rows import CAP

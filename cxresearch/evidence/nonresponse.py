@@ -217,7 +217,7 @@ def _by_answering(study: Study, of: str, terms: Sequence[str]) -> Weighted | str
     if not fit.converged:
         return f"whether customers answer is foretold without error by {', '.join(terms)}; leave one out of `margins`"
     there = said == 1
-    score, blocks, design = as_score(of, found.of("cx_y")[there]), found.blocks[there], fit.design[there]
+    score, blocks, design = as_score(of, found.of("cx_y")[there]), found.blocks[there], fit.matrix.in_own_units[there]
     means = []
     for block, beta in enumerate([fit.coefficients, *leave_one_out(fit, found.blocks)], start=-1):
         with np.errstate(over="ignore"):

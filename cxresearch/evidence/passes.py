@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Blocks, by_part, one_way, two_way
-from cxresearch.evidence.logistic import fit_logit, repeated
+from cxresearch.evidence.design_matrix import repeated
+from cxresearch.evidence.logistic import fit_logit
 from cxresearch.evidence.steps import Steps
 from cxresearch.evidence.sums import block_of, cluster_count, months_count, narrowed, shift_and_scale
 

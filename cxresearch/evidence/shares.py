@@ -206,7 +206,9 @@ def logistic_worths(y: Array, x: Array, players: Players, blocks: NDArray[np.int
         fit = fit_logit(y, x[:, columns])
         eta = fit.predictor
         each = np.bincount(blocks, weights=y * eta - np.logaddexp(0.0, eta))
-        score = np.array([np.bincount(blocks, weights=(y - fit.fitted) * column) for column in fit.design.T])
+        score = np.array(
+            [np.bincount(blocks, weights=(y - fit.fitted) * column) for column in fit.matrix.in_own_units.T]
+        )
         moved = leave_one_out(fit, blocks) - fit.coefficients if fit.converged else np.full(score.T.shape, np.nan)
         likelihood[:, chosen] = each.sum() - np.append(0.0, each + (moved * score.T).sum(1) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):

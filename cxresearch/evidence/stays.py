@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import Codes, Index, in_order
+from cxresearch.data.matching import Codes, Index, distinct
 from cxresearch.data.study import Study
 from cxresearch.evidence.held import Held
 
@@ -35,6 +36,27 @@ class Stays:
     back: int
 
 
+@dataclass(frozen=True)
+class Clocks:
+    """Of some rows the customer and the month, 0 the first of the window (n,), and which are of a life: up to leaving.
+
+    Of each customer (C,) whether a clock runs, and what it is ahead of the month; of all, how many were seen and how
+    many of them came back after leaving.
+    """
+
+    own: Index
+    month: Index
+    life: NDArray[np.bool_]
+    clocked: NDArray[np.bool_]
+    shift: Array
+    customers: int
+    back: int
+
+
+# of the same rows several questions are asked, each of another clock or none
+_CLOCKS: WeakKeyDictionary[Held, dict[tuple[str, float], Clocks]] = WeakKeyDictionary()
+
+
 def stayed(
     study: Study, panel: Held, source: Held, known: Sequence[str], clock: str, cause: str | None,
     *, drift: float, after: float, landmark: float | None,
@@ -44,10 +66,36 @@ def stayed(
     `clock` is the column of tenure, or nothing: then months count from the first that was seen. A tenure that differs
     by more than `drift` from the months that passed gives no clock. Risk counts `after` a month on the clock.
     """
+    made = _CLOCKS.setdefault(panel, {})
+    if (clock, drift) not in made:
+        made[clock, drift] = _clocks(study, panel, clock, drift)
+    at, names, churned = made[clock, drift], panel.text("customer_id")[0], panel.number("churned")
+    row = _anchors(study, source, names, known, clock, at.clocked, at.shift, landmark)
+    anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
+    at_risk = at.life & at.clocked[at.own] & np.isfinite(churned) & (at.month >= anchor[at.own])
+    at_risk &= at.month + at.shift[at.own] >= after
+    order = panel.numbered_keys[1]
+    here = order[at_risk[order]]
+    month, own = at.month[here], at.own[here]
+    begin = np.flatnonzero(np.r_[True, (own[1:] != own[:-1]) | (month[1:] != month[:-1] + 1)][: len(here)])
+    end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[begin]
+    taken = pa.array(row[who])
+    columns = {name: source.column(name).take(taken) for name in known if name != "customer_id"}
+    columns |= {
+        "customer_id": pa.array(names, pa.string()).take(pa.array(who)),
+        "entry": pa.array(month[begin] + at.shift[who]),
+        "exit": pa.array(month[end] + at.shift[who] + 1),
+        "left": pa.array(np.maximum.reduceat(churned[here], begin) if len(begin) else np.zeros(0)),
+        "cause": _last(panel.text(cause), here, begin) if cause else pa.nulls(len(begin), pa.string()),
+        "cluster": _first(panel.cluster, here, begin),
+    }
+    return Stays(pa.table(columns), at.customers, int(at.clocked.sum()), int((row != NEVER).sum()), at.back)
+
+
+def _clocks(study: Study, panel: Held, clock: str, drift: float) -> Clocks:
     names, own = panel.text("customer_id")
     month, churned = _months(study, panel), panel.number("churned")
     there = panel.known([clock] if clock else [])
-    customers = int((np.bincount(own[there], minlength=len(names)) > 0).sum())
     gone = _least(own[there & (churned == 1)], month[there & (churned == 1)], len(names), study.window)
     back = int((_most(own[there], month[there], len(names)) > gone).sum())
     life = there & (month <= gone[own])
@@ -58,26 +106,7 @@ def stayed(
     with np.errstate(invalid="ignore"):
         clocked = np.isfinite(low) & ((high - low <= drift) if clock else True)
     shift = np.where(clocked, low if clock else -_least(own[life], month[life], len(names), 0), 0.0)
-
-    row = _anchors(study, source, names, known, clock, clocked, shift, landmark)
-    anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
-    here = np.flatnonzero(life & clocked[own] & np.isfinite(churned) & (month >= anchor[own]))
-    here = here[month[here] + shift[own[here]] >= after]
-    here = here[in_order(own[here] * (study.window + 1) + month[here])]
-    new = np.r_[True, (np.diff(own[here]) != 0) | (np.diff(month[here]) != 1)][: len(here)]
-    begin = np.flatnonzero(new)
-    end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[here[begin]]
-    taken = pa.array(row[who])
-    made = {name: source.column(name).take(taken) for name in known if name != "customer_id"}
-    made |= {
-        "customer_id": pa.array(names, pa.string()).take(pa.array(who)),
-        "entry": pa.array(month[here[begin]] + shift[who]),
-        "exit": pa.array(month[here[end]] + shift[who] + 1),
-        "left": pa.array(np.maximum.reduceat(churned[here], begin) if len(begin) else np.zeros(0)),
-        "cause": _last(panel.text(cause), here, begin) if cause else pa.nulls(len(begin), pa.string()),
-        "cluster": _first(panel.cluster, here, begin),
-    }
-    return Stays(pa.table(made), customers, int(clocked.sum()), int((row != NEVER).sum()), back)
+    return Clocks(own, month, life, clocked, shift, distinct(own[there]), back)
 
 
 def _anchors(

@@ -27,7 +27,7 @@ def fit_statistics(fit: LogitFit, y: Array) -> dict[str, float]:
 
     Sources: McFadden (1974); Cox & Snell (1989), page 208; Nagelkerke (1991); Tjur (2009).
     """
-    n, k = fit.design.shape
+    n, k = fit.matrix.standard.shape
     deviance, null = -2 * fit.log_likelihood, -2 * fit_logit(y, np.empty((n, 0))).log_likelihood
     told = {"deviance": deviance, "null_deviance": null, "lr_chi2": null - deviance, "lr_df": k - 1}
     told |= {"aic": deviance + 2 * k, "bic": deviance + k * math.log(n), "mcfadden": 1 - deviance / null}
@@ -43,8 +43,8 @@ def robust_covariance(fit: LogitFit, y: Array, kind: Literal["HC0", "HC1"] = "HC
 
     Source: White (1980); MacKinnon & White (1985) for HC1, the factor n/(n - k).
     """
-    n, k = fit.design.shape
-    score = fit.design * residual_and_weight(fit.link, y, fit.predictor)[0][:, None]
+    n, k = fit.matrix.standard.shape
+    score = fit.matrix.in_own_units * residual_and_weight(fit.link, y, fit.predictor)[0][:, None]
     return fit.covariance @ (score.T @ score) @ fit.covariance * (n / (n - k) if kind == "HC1" else 1.0)
 
 
@@ -58,7 +58,7 @@ def difference_at_the_mean(fit: LogitFit, column: int) -> Interval:
 
     Source: Long & Freese (2014), section 4.5.
     """
-    k, mean = column + 1, fit.design.mean(0)
+    k, mean = column + 1, fit.matrix.in_own_units.mean(0)
     _, slope, bend = (float(part[0]) for part in curve(fit.link, np.array([mean @ fit.coefficients])))
     gradient = fit.coefficients[k] * bend * mean
     gradient[k] += slope

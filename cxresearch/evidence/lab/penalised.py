@@ -15,9 +15,10 @@ import numpy as np
 from scipy import stats
 
 from cxresearch.evidence import inference
+from cxresearch.evidence.design_matrix import DesignMatrix
 from cxresearch.evidence.inference import Array, Interval
 from cxresearch.evidence.lab.logit_model import profile_end
-from cxresearch.evidence.logistic import curve, log_likelihood, standardised
+from cxresearch.evidence.logistic import curve, log_likelihood
 
 STEPS, LONGEST = 200, 3.0  # of the search: how many, and how far one may go on the scale of standardised columns
 
@@ -38,7 +39,8 @@ def fit_penalised(y: Array, x: Array) -> PenalisedFit:
     The likelihood is multiplied by Jeffreys' prior, the root of the information's determinant: each slope is finite
     as long as both leavers and stayers are there and no column repeats others. Sources: Firth (1993); Heinze & Schemper (2002).
     """
-    design, back = standardised(x)
+    matrix = DesignMatrix.of(x)
+    design, back = matrix.standard, matrix.back
     beta, information, converged = _climb(y, design, np.zeros(design.shape[1]))
     covariance = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
     penalised = _penalised(y, design, beta, information)
@@ -72,7 +74,8 @@ def penalised_interval(y: Array, x: Array, column: int, *, level: float = infere
 
     `std_error` is Wald's; the interval is not made of it. Source: Heinze & Schemper (2002).
     """
-    (design, back), k = standardised(x), column + 1
+    matrix, k = DesignMatrix.of(x), column + 1
+    design, back = matrix.standard, matrix.back
     fit = fit_penalised(y, x)
     if not fit.converged:
         return inference.NOTHING

@@ -164,6 +164,33 @@ def test_columns_asked_for_one_by_one_stand_in_the_same_rows(tmp_path: Path, seg
         assert rows.num_rows == len(number) > 15_000
 
 
+@pytest.mark.parametrize("asked", [["prepaid"], ["recommend"]])
+def test_texts_of_rows_that_are_taken_are_those_of_the_rows(tmp_path: Path, asked: list[str]):
+    """The labels of some months, or of answers beside their panel rows, are those that stand in them, each at its row."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys())
+    for only in (None, study.periods[-2:]):
+        rows = fetched(study.rows(asked, only=only))
+        assert rows is not None
+        for name in ("customer_id", "period", "value_segment"):
+            labels, numbers = rows.text(name)
+            told = rows[name].to_pylist()
+            assert [labels[i] if i >= 0 else None for i in numbers] == told
+            assert labels == sorted({label for label in told if label is not None})
+            assert rows.num_rows == len(told) > 0
+
+
+def test_the_items_of_a_score_come_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whoever asks for a score asks for its items next: the file is read once for both."""
+    answers = surveys().assign(trust1=[3.0, 4.0, 5.0, 6.0] * (len(surveys()) // 4), trust2=4.0, trust3=5.0)
+    study = study_of(tmp_path, panel=panel(), surveys=answers)
+    read, answered = [], Source.answered
+    monkeypatch.setattr(Source, "answered", lambda *given, **only: read.append(given[1]) or answered(*given, **only))
+    study.frame(["trust"])
+    assert study.frame(["trust1", "trust3"]).shape[1] == 4
+    assert len(read) == 1
+    assert {"trust1", "trust2", "trust3"} <= set(read[0])
+
+
 def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Were rows to come in another order than before, or fewer of them, their columns would not be laid beside the others."""
     study = study_of(tmp_path, panel=panel())

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.matching import MOST_ROWS
-from cxresearch.data.memory import WHOSE, Fetched, fetched, matched, whose
+from cxresearch.data.memory import WHOSE, Fetched, Taken, fetched, matched, whose
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS
 from cxresearch.errors import UsageError
 
@@ -86,15 +86,21 @@ class Units:
         source, every = self.sources[name], list(columns)
         types = ibis.schema({column: source.values[column].type() for column in every})
         if name in self.files and source.identified:
-            return Fetched(types, lambda names: rows([*names, WHOSE]).to_pyarrow(), self.files[name])
+
+            def fetch(names: list[str]) -> pa.Table:  # who asks for a score asks for its items next
+                items = [item for name in names for item in source.composites.get(name, ()) if item in types]
+                return rows([*dict.fromkeys([*names, *items]), WHOSE]).to_pyarrow()
+
+            return Fetched(types, fetch, self.files[name])
         return Fetched(types, lambda _: rows(every).to_pyarrow())
 
     def _some(self, kind: str, wanted: tuple[str, ...]) -> Fetched:
         """The rows of some months of the window."""
         whole = fetched(self.of(kind, self.window))
         assert whole is not None
-        there = pc.is_in(whole["period"], pa.array(wanted))
-        return Fetched(whole.schema, lambda names: whole.select(names).filter(there))
+        labels, period = whole.text("period")
+        there = np.flatnonzero(np.isin(period, [labels.index(month) for month in wanted if month in labels]))
+        return Taken(whole.schema, [(whole, whole.column_names)], lambda: [there])
 
     def invited(self, wanted: tuple[str, ...], columns: Sequence[str]) -> ir.Table:
         """Everybody invited to a relationship survey in some months, with `answered` (1 or 0) and columns of the panel."""

@@ -22,6 +22,7 @@ STARTING = 10_000  # rows that give the start of many more
 PORTION = 8_192  # rows that are summed at a time: they stay in the cache
 STEPS = 20  # Newton needs about eight; one that still moves after twenty is on its way to infinity
 HALVINGS = 10
+CERTAIN = 700.0  # log odds at which the share is 1 in any arithmetic; not far beyond odds are too large to be written
 RESTED = 1e-11  # a last step of slower scoring: what is left is about as large
 RESTS = 1e-5  # after such a step of Newton's its square is left; it is no step on the way to infinity
 NEARLY = 1e-3  # after so small a step the information stands for the next one's: what is left is the product of both
@@ -167,16 +168,17 @@ def _parts(link: Link, y: Array, told: Array) -> tuple[Array, Array, float]:
     """Each row's score and expected information of its linear predictor, and the log-likelihood of all: of one exponential."""
     if link != "logit":
         return *residual_and_weight(link, y, told), log_likelihood(link, y, told)
-    small = np.exp(-np.abs(told))
-    whole = 1.0 + small
-    p = np.where(told >= 0, 1.0, small) / whole
-    return y - p, p * (1 - p), float((y * told - np.maximum(told, 0.0) - np.log(whole)).sum())
+    told = np.minimum(told, CERTAIN)
+    odds = np.exp(told)
+    whole = 1.0 + odds
+    p = odds / whole
+    return y - p, p / whole, float(y @ told - np.log(whole).sum())
 
 
 def _share(told: Array) -> Array:
     """The share at log odds. As scipy's expit, of operations that the processor does several at a time."""
-    small = np.exp(-np.abs(told))
-    return np.asarray(np.where(told >= 0, 1.0, small) / (1.0 + small))
+    odds = np.exp(np.minimum(told, CERTAIN))
+    return np.asarray(odds / (1.0 + odds))
 
 
 def _cumulated(told: Array) -> Array:

@@ -26,6 +26,7 @@ from cxresearch.errors import UsageError
 
 TABLES = ("panel", "surveys", "interactions", "tickets", "orders", "touchpoints")
 FILES = (*(f"{name}.parquet" for name in (*TABLES, "truth")), "study.toml")
+GROUP = 122_880  # rows that an engine reads at a time on one processor: as many as it writes itself
 
 
 def simulate(
@@ -196,7 +197,7 @@ def _into_place(folder: Path, tables: dict[str, pa.Table], study: str) -> list[P
     try:
         for name, table in tables.items():
             # without the Arrow schema readers see plain text columns, not dictionaries
-            pq.write_table(table, aside / name, store_schema=False)
+            pq.write_table(table, aside / name, store_schema=False, row_group_size=GROUP)
         (aside / "study.toml").write_text(study, encoding="utf-8", newline="\n")
         there = folder / "study.toml"
         if there.exists() and there.read_text(encoding="utf-8") != study:

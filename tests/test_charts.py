@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cxresearch import charts
-from cxresearch.charts import notebook, theme, words
+from cxresearch.charts import faces, notebook, theme, words
 from cxresearch.charts.dressing import worn
 from cxresearch.charts.lettering import wrapped
 from cxresearch.charts.steps import turning
@@ -497,6 +498,41 @@ def test_fonts_are_one_family_free_of_reserved_names_and_have_the_signs_that_rep
             assert len({widths[have[ord(digit)]][0] for digit in "0123456789"}) == 1  # columns of numbers align
             assert (font["name"].getDebugName(1), font["OS/2"].usWeightClass) == (theme.FONT_FAMILY, weight)
     assert sum(path.stat().st_size for path in theme.FONT_FILES.values()) < 800_000
+
+
+@pytest.mark.parametrize("kind", faces.CHARTS)
+def test_the_faces_of_charts_are_shipped_cut_to_the_usual_signs(
+    kind: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly no chart waits until a font is cut for it: the one that is shipped has the same signs, drawn the same."""
+    from fontTools.pens.recordingPen import DecomposingRecordingPen
+    from fontTools.ttLib import TTFont
+
+    def drawn(font: TTFont, sign: int) -> list[object]:
+        pen, glyph = DecomposingRecordingPen(font.getGlyphSet()), font.getBestCmap()[sign]
+        font.getGlyphSet()[glyph].draw(pen)
+        return [font["hmtx"][glyph][0], *pen.value]
+
+    with TTFont(faces.shipped(theme.FONT_FILES[kind])) as usual, TTFont(theme.FONT_FILES[kind]) as whole:
+        assert set(usual.getBestCmap()) == {ord(sign) for sign in faces.USUAL}
+        assert all(drawn(usual, ord(sign)) == drawn(whole, ord(sign)) for sign in faces.USUAL)
+    monkeypatch.delattr(faces, "_subset")
+    drawing = svg(charts.ladder(finding(LADDER)))
+    assert base64.b64encode(faces.shipped(theme.FONT_FILES[kind]).read_bytes()).decode() in drawing
+
+
+def test_a_chart_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither at the end of the cell, for nobody, nor a second time for its layout."""
+    drawn, draw = [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda figure, to: (drawn.append(to), draw(figure, to)))
+    chart = charts.ladder(finding(LADDER)).figure
+    pyplot.draw_all()
+    assert drawn == []
+    canvas = chart.canvas
+    assert "<svg" in svg(chart)
+    assert len(drawn) == 1
+    assert chart.canvas is canvas
+    pyplot.close(chart)
 
 
 def test_the_shipped_fonts_win_over_fonts_of_the_machine_with_the_same_name() -> None:

@@ -19,6 +19,7 @@ from cxresearch.data.opening import open_study, preflight
 from cxresearch.data.simulation.write import FILES
 from cxresearch.data.study import Study
 from cxresearch.errors import NoData, UsageError
+from cxresearch.evidence.sums import narrowed
 
 MONTHS = ("2026-07", "2026-08", "2026-09", "2026-10")
 
@@ -189,6 +190,17 @@ def test_the_items_of_a_score_come_with_it(tmp_path: Path, monkeypatch: pytest.M
     assert study.frame(["trust1", "trust3"]).shape[1] == 4
     assert len(read) == 1
     assert {"trust1", "trust2", "trust3"} <= set(read[0])
+
+
+def test_an_expression_of_few_columns_fetches_few(tmp_path: Path):
+    """What is counted by an expression costs its own columns, not all that the rows could have."""
+    study = study_of(tmp_path, panel=panel(), surveys=surveys())
+    asked = narrowed(study, study.rows(["recommend", "prepaid"]), ["recommend", "prepaid"])
+    said = asked.filter(asked.recommend.notnull())
+    got = said.group_by("prepaid").aggregate(n=said.count()).to_pyarrow()
+    assert sum(got["n"].to_pylist()) == study.frame(["recommend"])["recommend"].notna().sum() > 0
+    assert "tenure_m" in study.rows(["prepaid"]).columns
+    assert "tenure_m" not in repr(fetched(study.rows(["prepaid"])))
 
 
 def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -55,6 +55,7 @@ def put_on(ax: Axes, *, title: str, caption: str, alt: str) -> Axes:
         ax.set_title("", loc="left")
         figure.suptitle(text, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight=BOLD)
     _WORN[figure] = Dress(words.clean(title), words.clean(caption), words.clean(alt))
+    figure.stale = False  # else Matplotlib draws it once more at the end of the cell, for nobody
     return ax
 
 

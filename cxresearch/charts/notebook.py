@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cxresearch.charts.faces import cut
+from cxresearch.charts.faces import CHARTS, USUAL, cut
 from cxresearch.charts.theme import FONT_STACK, themed, use
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ SVG_MIME = "image/svg+xml"
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _FONTS = ", ".join(f"'{name}'" for name in FONT_STACK)
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-_USUAL = frozenset(map(chr, range(32, 127))) | set("–−×≤≥²ρ…·●○“”’")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\udfff]")
 
 
@@ -61,21 +60,25 @@ def bundle(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def svg(figure: Figure) -> str:
     """A figure as one lean SVG element, the same bytes on every run."""
-    drawn = io.StringIO()
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    drawn, before = io.StringIO(), figure.canvas
     with themed():
-        figure.savefig(drawn, format="svg", metadata=_NO_METADATA)
+        # `savefig` would draw a figure that lays itself out twice: the first time for the layout, which is found at the second
+        FigureCanvasSVG(figure).print_svg(drawn, metadata=_NO_METADATA)
+    figure.set_canvas(before)
     return _lettered(_lean(drawn.getvalue()))
 
 
 def _lettered(text: str) -> str:
     """The SVG with its font inside: JupyterLab shows it as an image, which sees no font of the page.
 
-    The report takes the font out again and has it once. A fixed set of characters is cut once a process.
+    The report takes the font out again and has it once.
     """
-    written = set("".join(re.findall(r">([^<]+)<", text)))
-    chosen = [face for face in cut(frozenset(_USUAL | written)) if face.style == "normal" and face.weight in (400, 700)]
+    written = set("".join(re.findall(r">([^<]+)<", text))) - {"\n"}
     rules = "".join(
-        f"@font-face{{font-family:'{f.family}';font-weight:{f.weight};src:url({f.source})}}" for f in chosen
+        f"@font-face{{font-family:'{face.family}';font-weight:{face.weight};src:url({face.source})}}"
+        for face in cut(USUAL | written, CHARTS)
     )
     return text.replace(">", f"><defs><style>{rules}</style></defs>", 1)
 

@@ -116,7 +116,7 @@ class Units:
         panel = self.of("panel", wanted)
         if (there := fetched(panel)) is None:
             return table.inner_join(panel.select(*columns), list(KEYS))
-        return matched(Fetched.of(table.to_pyarrow()), there).table()
+        return matched(Fetched.of(table.to_pyarrow()), there, columns).table()
 
     def _panel(self, wanted: tuple[str, ...], names: Sequence[str] | None = None) -> ir.Table:
         """The panel rows of some months, with all terms or those that are named."""

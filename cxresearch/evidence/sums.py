@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cxresearch.data.marks import mark
 from cxresearch.data.matching import among, in_order
+from cxresearch.data.memory import fetched
 from cxresearch.data.study import Study
 from cxresearch.evidence.held import Codes, Held
 from cxresearch.evidence.streams import Stream
@@ -80,7 +81,8 @@ def months_count(study: Study, table: ir.Table) -> bool:
 def narrowed(study: Study, table: ir.Table, columns: Sequence[str]) -> ir.Table:
     """A table with only these columns and the ids: what an engine need not see costs nothing."""
     ids = ["customer_id", study.cluster(table.columns), *(["period"] if months_count(study, table) else [])]
-    return table.select(*dict.fromkeys([*ids, *columns]))
+    names = list(dict.fromkeys([*ids, *columns]))
+    return table.select(*names) if (there := fetched(table)) is None else there.only(names).table()
 
 
 def sums_by_engine(study: Study, table: ir.Table, names: list[str], within: Sequence[str], fixed: str | None) -> Sums:

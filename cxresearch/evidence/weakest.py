@@ -14,6 +14,7 @@ from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import ranking, sampling, shares
 from cxresearch.evidence.moments import moments
+from cxresearch.evidence.sums import narrowed
 from cxresearch.finding import Caveat, Finding, written
 from cxresearch.measures import number
 from cxresearch.table import row
@@ -32,7 +33,8 @@ def weakest_link(study: Study, of: str, terms: tuple[str, ...]) -> Finding:
         raise UsageError(
             f"the lowest of {', '.join(terms)} has no meaning: take terms of one scale, such as the pillars"
         )
-    table, notes, middle = study.rows([of, *terms]), sampling.Notes(study), (known[0].low + known[0].high) / 2
+    table = narrowed(study, study.rows([of, *terms]), [of, *terms])
+    notes, middle = sampling.Notes(study), (known[0].low + known[0].high) / 2
     lowest = (
         ibis.least(*(table[x] for x in terms)) if known[0].better >= 0 else ibis.greatest(*(table[x] for x in terms))
     )

@@ -62,11 +62,14 @@ def svg(figure: Figure) -> str:
     """A figure as one lean SVG element, the same bytes on every run."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    drawn, before = io.StringIO(), figure.canvas
-    with themed():
-        # `savefig` would draw a figure that lays itself out twice: the first time for the layout, which is found at the second
-        FigureCanvasSVG(figure).print_svg(drawn, metadata=_NO_METADATA)
-    figure.set_canvas(before)
+    drawn, canvas, dpi = io.StringIO(), figure.canvas, figure.dpi
+    try:
+        with themed():
+            # `savefig` draws a figure that lays itself out twice, and needs the first time for its layout alone
+            FigureCanvasSVG(figure).print_svg(drawn, metadata=_NO_METADATA)
+    finally:
+        figure.set_canvas(canvas)
+        figure.set_dpi(dpi)
     return _lettered(_lean(drawn.getvalue()))
 
 

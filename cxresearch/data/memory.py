@@ -123,7 +123,7 @@ class Taken(Fetched):
     def prepare(self, names: Sequence[str]) -> None:
         """Fetch columns of each side that are not there yet, together."""
         for side, own in self._sides:
-            side.prepare([*(KEYS if len(self._sides) > 1 else ()), *(name for name in names if name in own)])
+            side.prepare([*KEYS, *(name for name in names if name in own)])  # places are known by the keys
 
     def select(self, names: Sequence[str]) -> pa.Table:
         """Some columns, those of each side that are not there yet fetched together."""

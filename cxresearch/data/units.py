@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
-from cxresearch.data.matching import MOST_ROWS
+from cxresearch.data.matching import MOST_ROWS, Index
 from cxresearch.data.memory import WHOSE, Fetched, Taken, fetched, matched, whose
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS
 from cxresearch.errors import UsageError
@@ -98,9 +98,12 @@ class Units:
         """The rows of some months of the window."""
         whole = fetched(self.of(kind, self.window))
         assert whole is not None
-        labels, period = whole.text("period")
-        there = np.flatnonzero(np.isin(period, [labels.index(month) for month in wanted if month in labels]))
-        return Taken(whole.schema, [(whole, whole.column_names)], lambda: [there])
+
+        def places() -> list[Index]:
+            labels, period = whole.text("period")
+            return [np.flatnonzero(np.isin(period, [labels.index(month) for month in wanted if month in labels]))]
+
+        return Taken(whole.schema, [(whole, whole.column_names)], places)
 
     def invited(self, wanted: tuple[str, ...], columns: Sequence[str]) -> ir.Table:
         """Everybody invited to a relationship survey in some months, with `answered` (1 or 0) and columns of the panel."""

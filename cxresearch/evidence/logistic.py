@@ -126,13 +126,14 @@ def _scored(y: Array, design: Array, offset: Array | float, beta: Array, link: L
     ahead = np.broadcast_to(offset, len(y))
     steps, close = (STEPS, RESTS) if link == "logit" else (SCORING_STEPS, RESTED)
     reached, score, information = _summed(y, design, ahead, beta, link)
-    since = 0.0  # how far the coefficients have moved from where the information was summed
+    since = 0.0  # how far the coefficients have moved since the information was summed
     for _ in range(steps):
         step = np.linalg.lstsq(information, score, rcond=1e-12)[0]
         size = float(np.abs(step).max())
         if size * max(since, size) < close**2:
             return beta + step, True
-        same = information if link == "logit" and size < NEARLY else None
+        # as long as each step is much shorter than the way before it
+        same = information if link == "logit" and size < (since / 10 if since else NEARLY) else None
         found = _summed(y, design, ahead, beta + step, link, same)
         for _ in range(HALVINGS):
             if found[0] - reached >= -1e-9 * abs(reached):  # a smaller loss is rounding

@@ -63,11 +63,6 @@ class Rows:
         values = np.take(self.values.T, order, axis=1).T
         return replace(self, values=values, members=members, clusters=self.clusters[order])
 
-    def only(self, names: Sequence[str]) -> Rows:
-        """The same rows with some of the columns."""
-        places = [self.columns.index(name) for name in dict.fromkeys(names)]
-        return replace(self, columns=tuple(dict.fromkeys(names)), values=self.values[:, places])
-
 
 def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
     """The complete rows of columns. Beyond the cap whole customers are sampled by the md5 of their id."""

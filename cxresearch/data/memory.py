@@ -58,7 +58,10 @@ class Fetched:
     def select(self, names: Sequence[str]) -> pa.Table:
         """Some columns, those that are not there yet fetched together."""
         self.prepare(names)
-        return pa.table({name: self._columns[name] for name in names})
+        return pa.table({name: self._column(name) for name in names})
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        return self._columns[name]
 
     def only(self, names: Sequence[str]) -> Fetched:
         """The same rows with some of the columns: an expression of them fetches all that there are."""
@@ -117,7 +120,7 @@ class Taken(Fetched):
     def __init__(
         self, schema: ibis.Schema, sides: Sequence[tuple[Fetched, list[str]]], places: Callable[[], Sequence[Index]]
     ) -> None:
-        super().__init__(schema, self._take)
+        super().__init__(schema, self.select)
         self._sides, self._places = sides, cache(places)
 
     def prepare(self, names: Sequence[str]) -> None:
@@ -125,11 +128,11 @@ class Taken(Fetched):
         for side, own in self._sides:
             side.prepare([*KEYS, *(name for name in names if name in own)])  # places are known by the keys
 
-    def select(self, names: Sequence[str]) -> pa.Table:
-        """Some columns, those of each side that are not there yet fetched together."""
-        self.prepare(names)
-        super().prepare(names)
-        return pa.table({name: self._columns[name] for name in names})
+    def _column(self, name: str) -> pa.ChunkedArray:
+        if name not in self._columns:
+            side, at = self._side(name)
+            self._columns[name] = side[name].take(pa.array(at))
+        return self._columns[name]
 
     def text(self, name: str) -> Codes:
         """A column as texts: the labels in order, and the number of each row's; -1 where null."""
@@ -146,10 +149,6 @@ class Taken(Fetched):
     def _side(self, name: str) -> tuple[Fetched, Index]:
         """The rows that a column is taken of, and where."""
         return next((side, at) for (side, own), at in zip(self._sides, self._places(), strict=True) if name in own)
-
-    def _take(self, names: list[str]) -> pa.Table:
-        found = {name: self._side(name) for name in names}
-        return pa.table({name: side[name].take(pa.array(at)) for name, (side, at) in found.items()})
 
 
 def matched(own: Fetched, panel: Fetched, columns: Collection[str] | None = None) -> Fetched:

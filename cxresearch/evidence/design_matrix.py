@@ -31,13 +31,12 @@ def repeated(products: Array) -> NDArray[np.bool_]:
 class DesignMatrix:
     """The constant and k columns, standardised for the arithmetic, (n, k + 1): a column without variation is zero.
 
-    `centre` and `scale` (k,) take the columns to own units. `whole` is the matrix, if any, whose columns these are, and which.
+    `centre` and `scale` (k,) take the columns to own units.
     """
 
     standard: Array
     centre: Array
     scale: Array
-    whole: tuple[DesignMatrix, NDArray[np.intp]] | None = None
 
     @classmethod
     def of(cls, x: Array) -> DesignMatrix:
@@ -58,9 +57,8 @@ class DesignMatrix:
     def only(self, columns: Sequence[int]) -> DesignMatrix:
         """Some of the columns, counted from the first after the constant."""
         own = np.array(columns, dtype=np.intp)
-        places = np.append(0, own + 1)
-        kept = np.take(self.standard.T, places, axis=0).T
-        return DesignMatrix(kept, self.centre[own], self.scale[own], (self, places))
+        kept = np.take(self.standard.T, np.append(0, own + 1), axis=0).T
+        return DesignMatrix(kept, self.centre[own], self.scale[own])
 
     @cached_property
     def back(self) -> Array:
@@ -85,10 +83,7 @@ class DesignMatrix:
         found[1:] = found[1:] * self.scale + self.centre * found[0]
         return found
 
-    @cached_property
+    @property
     def products(self) -> Array:
         """The sums of products of the standardised columns, (k + 1, k + 1)."""
-        if self.whole is not None:
-            whole, places = self.whole
-            return whole.products[np.ix_(places, places)]
         return np.asarray(self.standard.T @ self.standard)

@@ -70,8 +70,7 @@ def stayed(
     if (clock, drift) not in made:
         made[clock, drift] = _clocks(study, panel, clock, drift)
     at, names, churned = made[clock, drift], panel.text("customer_id")[0], panel.number("churned")
-    row = _anchors(study, source, names, known, clock, at.clocked, at.shift, landmark)
-    anchor = np.where(row == NEVER, study.window + 1, _months(study, source)[row])
+    row, anchor = _anchors(study, source, names, known, clock, at.clocked, at.shift, landmark)
     at_risk = at.life & at.clocked[at.own] & np.isfinite(churned) & (at.month >= anchor[at.own])
     at_risk &= at.month + at.shift[at.own] >= after
     order = panel.numbered_keys[1]
@@ -112,8 +111,8 @@ def _clocks(study: Study, panel: Held, clock: str, drift: float) -> Clocks:
 def _anchors(
     study: Study, source: Held, names: list[str], known: Sequence[str], clock: str, clocked: NDArray[np.bool_], shift: Array,
     landmark: float | None,
-) -> Index:  # fmt: skip
-    """For each customer the row of the first month in which all known terms are, with a landmark of the last up to it."""
+) -> tuple[Index, Index]:  # fmt: skip
+    """For each customer the row of the first month in which all known terms are, with a landmark of the last up to it; and the month."""
     there, own = source.text("customer_id")
     if there is not names:  # other rows, so customers have other numbers
         place = {name: i for i, name in enumerate(names)}
@@ -129,7 +128,8 @@ def _anchors(
     # month and row as one number, so that of several rows of one month the last one stands
     far = month[rows] if landmark is not None else study.window - month[rows]
     found = _most(own[rows], far * source.n + rows, len(names))
-    return np.where(found == NEVER, NEVER, found % max(source.n, 1))
+    row = np.where(found == NEVER, NEVER, found % max(source.n, 1))
+    return row, np.where(found == NEVER, study.window + 1, month[row])
 
 
 def _months(study: Study, table: Held) -> Index:

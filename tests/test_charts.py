@@ -18,6 +18,7 @@ import matplotlib
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
 
 from cxresearch import charts
@@ -533,6 +534,14 @@ def test_a_chart_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(drawn) == 1
     assert chart.canvas is canvas
     pyplot.close(chart)
+
+
+def test_what_draws_a_chart_has_measured_its_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layout asks the renderer that draws: for one of its own every text would be measured again."""
+    made, make = [], RendererSVG.__init__
+    monkeypatch.setattr(RendererSVG, "__init__", lambda own, *of, **how: (made.append(own), make(own, *of, **how))[1])
+    svg(charts.ladder(finding(LADDER)))
+    assert len(made) == 1
 
 
 def test_the_shipped_fonts_win_over_fonts_of_the_machine_with_the_same_name() -> None:

@@ -60,13 +60,26 @@ def bundle(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def svg(figure: Figure) -> str:
     """A figure as one lean SVG element, the same bytes on every run."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.backends.backend_mixed import MixedModeRenderer
+    from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
+
+    class Canvas(FigureCanvasSVG):
+        """Its layout is made by the renderer that draws it, so that every text is measured once."""
+
+        def get_renderer(self) -> Any:
+            return renderer
 
     drawn, canvas, dpi = io.StringIO(), figure.canvas, figure.dpi
     try:
         with themed():
             # `savefig` draws a figure that lays itself out twice, and needs the first time for its layout alone
-            FigureCanvasSVG(figure).print_svg(drawn, metadata=_NO_METADATA)
+            figure.set_dpi(Canvas.fixed_dpi)
+            width, height = figure.get_size_inches()
+            inner = RendererSVG(*figure.bbox.size, drawn, image_dpi=dpi, metadata=_NO_METADATA)
+            renderer: Any = MixedModeRenderer(figure, width, height, dpi, inner)
+            Canvas(figure)
+            figure.draw(renderer)
+            renderer.finalize()
     finally:
         figure.set_canvas(canvas)
         figure.set_dpi(dpi)

@@ -18,6 +18,7 @@ from cxresearch.data.memory import fetched
 from cxresearch.data.opening import open_study, preflight
 from cxresearch.data.simulation.write import FILES
 from cxresearch.data.study import Study
+from cxresearch.data.terms import KEYS
 from cxresearch.errors import NoData, UsageError
 from cxresearch.evidence.sums import narrowed
 
@@ -201,6 +202,41 @@ def test_an_expression_of_few_columns_fetches_few(tmp_path: Path):
     assert sum(got["n"].to_pylist()) == study.frame(["recommend"])["recommend"].notna().sum() > 0
     assert "tenure_m" in study.rows(["prepaid"]).columns
     assert "tenure_m" not in repr(fetched(study.rows(["prepaid"])))
+
+
+@pytest.mark.parametrize("segment", ["all", "high"])
+def test_single_events_stand_beside_their_panel_rows(small_operator: Path, segment: str):
+    """Contacts of the window, each with what the panel says of its customer and month, as pandas joins them; no other column is read."""
+    study = open_study(str(small_operator), segment=segment)
+    tables = {name: pd.read_parquet(small_operator.with_name(f"{name}.parquet")) for name in ("interactions", "panel")}
+    own = ["interaction_id", "resolved_first_contact"]
+    people = tables["panel"][[*KEYS, "tenure_m", "value_segment"]]
+    joined = tables["interactions"][[*KEYS, *own]].merge(people, on=[*KEYS])
+    joined = joined[joined.period.astype(str).isin(study.periods)]
+    if segment != "all":
+        joined = joined[joined.value_segment == segment]
+    rows = fetched(study.rows(own[1:]))
+    assert rows is not None
+    found = rows.select([*KEYS, *own, "tenure_m"]).to_pandas().set_index("interaction_id").sort_index()
+    expected = joined.set_index("interaction_id").sort_index()[found.columns].astype(found.dtypes)
+    pd.testing.assert_frame_equal(found, expected)
+    assert len(found) > 500
+    assert "wait" not in repr(rows)
+
+
+def test_months_before_the_window_are_read_by_column(small_operator: Path):
+    """For a lag few columns are asked for, of more months than the window has: they are those of the file."""
+    study = open_study(str(small_operator), window=6)
+    months = periods.span(study.period, 8)
+    rows = fetched(study.rows(["wait_s"], only=months))
+    assert rows is not None
+    found = rows.select([*KEYS, "wait_s"]).to_pandas().set_index([*KEYS]).sort_index()["wait_s"]
+    table = pd.read_parquet(small_operator.with_name("panel.parquet"))
+    expected = (
+        table[table.period.astype(str).isin(months)].astype({"period": str}).set_index([*KEYS]).sort_index()["wait_s"]
+    )
+    pd.testing.assert_series_equal(found, expected.astype(float))
+    assert "tenure_m" not in repr(rows)
 
 
 def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

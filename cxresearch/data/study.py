@@ -258,6 +258,8 @@ class Study:
         table = self._unit([c for c in columns if c not in lag], wanted)
         for name, months in lag.items():
             earlier = self._unit([name], tuple(periods.shift(p, -months) for p in wanted))
+            if (there := fetched(earlier)) is not None:
+                earlier = there.only([*KEYS, name]).table()
             later = ibis.cases(
                 *((earlier.period == periods.shift(p, -months), p) for p in wanted), else_=ibis.null("string")
             )

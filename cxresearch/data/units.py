@@ -46,52 +46,60 @@ class Units:
     def of(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
         """The rows of a kind (panel, answers, or a table of events) in some months; of a small study held in memory."""
         if (kind, wanted) not in self._made:
-            small = kind not in EVENT_KEYS and self.most_rows <= MOST_ROWS
+            small = self.most_rows <= MOST_ROWS and (kind not in self.events or self._few(kind))
             self._made[kind, wanted] = self._in_memory(kind, wanted) if small else self._where_it_lies(kind, wanted)
         return self._made[kind, wanted]
 
     def _where_it_lies(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        """Panel rows, looked at where they lie, or what is joined to them, kept by the engine; of few events looked at too."""
+        """Panel rows, looked at where they lie, or what is joined to them, kept by the engine."""
         if kind == "panel":
             return self.engine.view(self._panel(wanted))
         # a join comes in any order; a fixed one makes every printed digit the same in each run
         found = self._answers(wanted) if kind == "answers" else self._event_rows(kind, wanted)
         ordered = found.order_by([c for c in (*KEYS, EVENT_KEYS.get(kind)) if c in found.columns])
-        # a question has few columns: of them a small join costs less anew than once of all
-        few = kind in self.events and max(self.most_rows, self.events[kind].rows) <= MOST_ROWS
-        return self.engine.view(ordered) if few else self.engine.keep(ordered)
+        return self.engine.keep(ordered)
+
+    def _few(self, kind: str) -> bool:
+        """Whether single events are few, and say to which panel row each belongs."""
+        source = self.events[kind]
+        return "panel" in self.sources and source.rows <= MOST_ROWS and set(KEYS) <= set(source.values)
 
     def _in_memory(self, kind: str, wanted: tuple[str, ...]) -> ir.Table:
-        """The same of a small study, each column fetched once; rows outside the window are only looked at."""
-        if not set(wanted) <= set(self.window):  # for a lag: few columns are asked for
-            found = self._panel(wanted) if kind == "panel" else self._answers(wanted)
-            return self.engine.view(found)
-        if wanted != self.window:
+        """The same of a small study, each column fetched once."""
+        if set(wanted) < set(self.window):
             return self._some(kind, wanted).table()
+        if kind in self.events:
+            source = self.events[kind]
+            events = replace(source, values={**source.values, WHOSE: whose({**source.values, **source.own})})
+            own = self._fetched(source, source.values, lambda names: events.select(names, only=wanted))
+            return self._beside_panel(own, wanted).table()
         if kind == "panel":
-            return self._fetched(kind, self.sources[kind].values, lambda names: self._panel(wanted, names)).table()
+            return self._fetched(self.sources[kind], self.sources[kind].values, lambda names: self._panel(wanted, names)).table()
         if "panel" not in self.sources:
             table = self._answers(wanted).order_by(list(KEYS))
             return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()
-        panel, survey = fetched(self.of("panel", wanted)), self._survey()
-        assert panel is not None
+        survey = self._survey()
         told = replace(survey, values={**survey.values, WHOSE: whose({**survey.values, **survey.own})})
-        own = self._fetched(
-            "surveys", self._said(survey), lambda names: told.answered(names, only=wanted).select(names)
-        )
-        return matched(own, panel).table()
+        own = self._fetched(survey, self._said(survey), lambda names: told.answered(names, only=wanted).select(names))
+        return self._beside_panel(own, wanted).table()
 
-    def _fetched(self, name: str, columns: Iterable[str], rows: Callable[[list[str]], ir.Table]) -> Fetched:
+    def _beside_panel(self, own: Fetched, wanted: tuple[str, ...]) -> Fetched:
+        """Rows of some months, each with its panel row."""
+        panel = fetched(self.of("panel", wanted))
+        assert panel is not None
+        return matched(own, panel)
+
+    def _fetched(self, source: Source, columns: Iterable[str], rows: Callable[[list[str]], ir.Table]) -> Fetched:
         """Columns of a source; one after the other only where its rows come in one order, else all at once."""
-        source, every = self.sources[name], list(columns)
+        every = list(columns)
         types = ibis.schema({column: source.values[column].type() for column in every})
-        if name in self.files and source.identified:
+        if source.name in self.files and source.identified:
 
             def fetch(names: list[str]) -> pa.Table:  # who asks for a score asks for its items next
                 items = [item for name in names for item in source.composites.get(name, ()) if item in types]
                 return rows([*dict.fromkeys([*names, *items]), WHOSE]).to_pyarrow()
 
-            return Fetched(types, fetch, self.files[name])
+            return Fetched(types, fetch, self.files[source.name])
         return Fetched(types, lambda _: rows(every).to_pyarrow())
 
     def _some(self, kind: str, wanted: tuple[str, ...]) -> Fetched:

@@ -74,7 +74,9 @@ class Units:
             own = self._fetched(source, source.values, lambda names: events.select(names, only=wanted))
             return self._beside_panel(own, wanted).table()
         if kind == "panel":
-            return self._fetched(self.sources[kind], self.sources[kind].values, lambda names: self._panel(wanted, names)).table()
+            return self._fetched(
+                self.sources[kind], self.sources[kind].values, lambda names: self._panel(wanted, names)
+            ).table()
         if "panel" not in self.sources:
             table = self._answers(wanted).order_by(list(KEYS))
             return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,20 @@ class Pair:
 class Asking:
     """The rows of one call of relate: every summary is made once and serves all its pairs."""
 
-    def __init__(self, study: Study, pairs: Sequence[Pair]) -> None:
+    def __init__(self, study: Study, pairs: Sequence[Pair], by: str | None = None) -> None:
         self.study, self.pairs = study, pairs
+        self._fetch({*(c for p in pairs for c in (p.outcome, p.term, *p.given)), by, study.segment_term})
         self.notes = sampling.Notes(study)
         self.sampled = False
         self._summaries: dict[tuple[Any, ...], Summary] = {}
         self._lagged: dict[tuple[Held, str, int], Held] = {}
+
+    def _fetch(self, columns: Collection[str | None]) -> None:
+        """Columns of a small study at once: a way to the files costs as much as some columns more."""
+        for table in {
+            table.op(): table for table in (self.study.rows([p.outcome, p.term]) for p in self.pairs)
+        }.values():
+            hold(self.study, table, [c for c in table.columns if c in columns])
 
     def rows(self, pair: Pair, columns: Sequence[str]) -> Asked:
         """The rows of a pair, the term so many periods earlier."""

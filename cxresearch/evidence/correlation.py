@@ -68,7 +68,7 @@ def relate(
         pitfalls.refuse_known_later(study, [x for x in (*outcomes, *terms, *(given or ())) if x != "churned"])
     pairs = [_pair(study, y, x, given, months, methods) for y in outcomes for x in terms if x != y for months in lags]
     table: list[dict[str, Any]] = []
-    ask = Asking(study, pairs)
+    ask = Asking(study, pairs, by)
     for pair in pairs:
         table += lag_rows(pair, ask) if len(lags) > 1 else ladder_rows(pair, steps or LADDER, ask)
         if by is not None and len(lags) == 1:

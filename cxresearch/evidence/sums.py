@@ -7,7 +7,7 @@ is flat in rows. Both give the same sums.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -25,6 +25,7 @@ from cxresearch.evidence.streams import Stream
 Array = NDArray[np.float64]
 LOOKED = 5_000  # rows that say where a column lies
 FEW_COLUMNS = 3  # of so few, products are summed faster element by element than cell by cell
+PIECE = 16_384  # rows whose columns are laid out at once: of more, the processor waits for memory
 SAME = 1e-14  # a column whose values differ relatively by less is constant: the rest is rounding
 
 
@@ -240,14 +241,26 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     if fixed:
         rows = rows[in_order(held.text(fixed)[1][rows])]
     cluster = held.cluster[1][rows]
-    z, shift, scale = np.ones((len(names) + 1, len(rows))), np.zeros(len(names)), np.ones(len(names))
-    for i, name in enumerate(names):
-        np.take(held.number(name), rows, out=z[i], mode="clip")  # unlike "raise", without a copy
-        shift[i], scale[i], _ = _standards(z[i])
-        z[i] -= shift[i]
-        z[i] /= scale[i]
+    columns = [held.number(name) for name in names]
+    standards = [_standards(column if keep.all() else column[keep]) for column in columns]
+    shift, scale = (np.array([found[i] for found in standards]) for i in (0, 1))
+    room = np.ones((len(names) + 1, 0))
+
+    def piece(part: slice) -> Array:
+        """Some of the rows in order, standardised, then the constant; the next piece is written over it."""
+        nonlocal room
+        count = len(rows[part])
+        if room.shape[1] < count:
+            room = np.ones((len(names) + 1, count))
+        for column, middle, spread, of in zip(columns, shift, scale, room[:-1], strict=True):
+            np.take(column, rows[part], out=of[:count], mode="clip")  # unlike "raise", without a copy
+            of[:count] -= middle
+            of[:count] /= spread
+        return room[:, :count]
+
     together, anew = 0, None
     if within:
+        z = piece(slice(None))
         cell = _cells([cluster, *(held.text(name)[1][rows] for name in within)])
         size = np.bincount(cell)
         for column in z[:-1]:
@@ -262,8 +275,8 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     periods, t = among(held.period, rows) if held.two_way else alone
     shape = (len(levels) or 1, len(blocks), len(periods) or 1)
     place = np.ravel_multi_index((g, b, t), shape) if len(rows) else np.zeros(0, dtype=np.intp)
-    n, first, second = _products(z, place, shape)
-    taken = second if anew is None else _products(z * anew, place, shape)[2]
+    n, first, second = _products(place, shape, (lambda part: z[:, part]) if within else piece, len(names))
+    taken = second if anew is None else _products(place, shape, lambda part: z[:, part] * anew[part], len(names))[2]
     return Sums(
         tuple(blocks), tuple(periods), n, first, second, taken, shift, scale,
         asked=held.n, clusters=int(np.count_nonzero(np.bincount(cluster))), within=together,
@@ -280,22 +293,31 @@ def _cells(codes: list[NDArray[np.intp]]) -> NDArray[np.intp]:
     return cell
 
 
-def _products(z: Array, place: NDArray[np.intp], shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """Counts, sums and cross-products of the rows of each cell, from columns (p + 1, n), the last of ones.
+def _products(
+    place: NDArray[np.intp], shape: tuple[int, ...], piece: Callable[[slice], Array], p: int
+) -> tuple[Array, Array, Array]:
+    """Counts, sums and cross-products of the rows of each cell; `place` names that of each row, in order of cells (n,).
 
-    The rows stand in order of their cells (n,).
+    `piece` gives some rows as columns, the last of ones (p + 1, n): few at a time, so that they stay near the processor.
     """
-    p, cells = len(z) - 1, int(np.prod(shape))
+    cells = int(np.prod(shape))
     n, found = np.bincount(place, minlength=cells), np.zeros((cells, p + 1, p + 1))
     there = np.flatnonzero(n)
-    ends = np.cumsum(n)[there]
+    ends = np.cumsum(n[there])
     begins = ends - n[there]
-    if p <= FEW_COLUMNS and len(there):
-        for i, j in itertools.combinations_with_replacement(range(p + 1), 2):
-            found[there, i, j] = found[there, j, i] = np.add.reduceat(z[i] * z[j] if j < p else z[i], begins)
-    else:
-        for cell, begin, end in zip(there.tolist(), begins.tolist(), ends.tolist(), strict=True):
-            part = z[:, begin:end]
-            np.matmul(part, part.T, out=found[cell])
-    first, second = found[:, :p, p], found[:, :p, :p]
-    return n.astype(float).reshape(shape), first.reshape(*shape, p), second.reshape(*shape, p, p)
+    firsts = np.flatnonzero(np.diff(ends // PIECE, prepend=-1))
+    for first, last in itertools.pairwise([*firsts.tolist(), len(there)]):
+        own, start = there[first:last], begins[first]
+        z = piece(slice(start, ends[last - 1]))
+        if p <= FEW_COLUMNS:
+            for i, j in itertools.combinations_with_replacement(range(p + 1), 2):
+                products = z[i] * z[j] if j < p else z[i]
+                found[own, i, j] = found[own, j, i] = np.add.reduceat(products, begins[first:last] - start)
+        else:
+            for cell, begin, end in zip(
+                own.tolist(), begins[first:last] - start, ends[first:last] - start, strict=True
+            ):
+                part = z[:, begin:end]
+                np.matmul(part, part.T, out=found[cell])
+    sums, products = found[:, :p, p], found[:, :p, :p]
+    return n.astype(float).reshape(shape), sums.reshape(*shape, p), products.reshape(*shape, p, p)

@@ -544,6 +544,17 @@ def test_what_draws_a_chart_has_measured_its_texts(monkeypatch: pytest.MonkeyPat
     assert len(made) == 1
 
 
+def test_a_label_that_an_axis_gets_later_stands_beside_its_ticks() -> None:
+    """What is not asked of axes without a label, to draw them sooner, is asked again once they have one."""
+    shown, fresh = (charts.ladder(finding(LADDER)) for _ in range(2))
+    assert shown.get_ylabel() == ""
+    svg(shown)
+    for ax in (shown, fresh):
+        ax.set_ylabel("step")
+    assert svg(shown) == svg(fresh)
+    pyplot.close("all")
+
+
 def test_the_shipped_fonts_win_over_fonts_of_the_machine_with_the_same_name() -> None:
     from matplotlib import font_manager
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cxresearch.charts.faces import CHARTS, USUAL, cut
@@ -71,7 +73,7 @@ def svg(figure: Figure) -> str:
 
     drawn, canvas, dpi = io.StringIO(), figure.canvas, figure.dpi
     try:
-        with themed():
+        with themed(), _unlabelled(figure):
             # `savefig` draws a figure that lays itself out twice, and needs the first time for its layout alone
             figure.set_dpi(Canvas.fixed_dpi)
             width, height = figure.get_size_inches()
@@ -84,6 +86,23 @@ def svg(figure: Figure) -> str:
         figure.set_canvas(canvas)
         figure.set_dpi(dpi)
     return _lettered(_lean(drawn.getvalue()))
+
+
+@contextmanager
+def _unlabelled(figure: Figure) -> Iterator[None]:
+    """While it is drawn, nobody asks where labels of axes would stand that have none: that takes an eighth of the time.
+
+    Matplotlib has no public word for it; where it drops its own, charts take longer and look the same.
+    """
+    axes: list[Any] = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+    bare = [axis for axis in axes if not axis.get_label_text() and getattr(axis, "_autolabelpos", False)]
+    try:
+        for axis in bare:
+            axis._autolabelpos = False
+        yield
+    finally:
+        for axis in bare:
+            axis._autolabelpos = True
 
 
 def _lettered(text: str) -> str:

@@ -196,7 +196,7 @@ def test_leakage_is_seen(tmp_path: Path) -> None:
 
 def test_few_sites_are_told(tmp_path: Path) -> None:
     """Rates of leavers of a few sites carry the doubt; those of many sites do not."""
-    for count, told in ((5, True), (30, False)):
+    for count, told in ((5, True), (30, True), (60, False)):
         (tmp_path / str(count)).mkdir()
         frame = customers().assign(site_id=lambda d, count=count: [f"s{i % count}" for i in d.index])
         study = opened(tmp_path / str(count), frame)

@@ -16,6 +16,7 @@ import ibis.expr.types as ir
 from cxresearch.data import periods
 from cxresearch.data.checks import Outside, Ranged, all_inside, outside
 from cxresearch.data.mapping import Column, Table
+from cxresearch.data.stored import finite
 from cxresearch.data.terms import EVENT_KEYS, Term, nearest, table_terms
 from cxresearch.errors import UsageError
 
@@ -216,16 +217,6 @@ def _ranged(raw: ir.Table, column: Column, term: Term, file: str) -> Ranged:
     return Ranged(column.column or str(column.sql), column.term, own, clean, low, high)
 
 
-@ibis.udf.scalar.builtin
-def isfinite(number: float) -> bool:
-    """Whether a number is neither NaN nor infinite: the engine's own word for it, which Ibis lacks.
-
-    DuckDB looks at the values here; asked for NaN itself it believes Parquet's statistics, which do not tell of it
-    (github.com/duckdb/duckdb/issues/25521).
-    """
-    raise NotImplementedError  # the engine answers
-
-
 def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Value]:
     """The value as it is stored, and as a number with NaN and infinity as null; text that is none is refused."""
     value, name = _own(raw, column, file), column.column or column.sql
@@ -244,9 +235,7 @@ def _number(raw: ir.Table, column: Column, file: str) -> tuple[ir.Value, ir.Valu
     elif not (value.type().is_numeric() or value.type().is_boolean()):
         raise UsageError(f"{file}: column {name!r} for {column.term} is of type {value.type()}; it must be a number")
     codes = [code for code in map(_as_number, column.missing) if code is not None]
-    number = value.cast("float64")
-    if value.type().is_floating():
-        number = ibis.ifelse(isfinite(number), number, ibis.null("float64"))
+    number = finite(value) if value.type().is_floating() else value.cast("float64")
     own = value if value.type().is_numeric() and not codes else without(value.cast("float64"), codes)
     return own, without(number, codes)
 

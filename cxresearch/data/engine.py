@@ -24,6 +24,7 @@ from cxresearch.data.checks import totals
 from cxresearch.data.columns import DERIVED, UNCODED_KINDS, Source, own_columns, source_of, text_columns, without
 from cxresearch.data.mapping import Mapping, Table
 from cxresearch.data.matching import MOST_ROWS
+from cxresearch.data.stored import as_stored
 from cxresearch.data.terms import nearest
 from cxresearch.errors import NoData, UsageError
 
@@ -39,6 +40,7 @@ class Engine:
         self.connection = ibis.duckdb.connect()
         if allowed := os.environ.get(THREADS):
             self.connection.raw_sql(f"SET threads = {int(allowed)}")
+        self._viewed: dict[str, ir.Table] = {}
         self._scratch = Path(tempfile.mkdtemp(prefix="cxresearch-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 
@@ -84,6 +86,7 @@ class Engine:
     def stream(self, expression: ir.Table, rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of an expression in pieces of so many; a join holds its right side and lets the left pass by.
 
+        Numbers come as they are stored: of fewer bits, or NaN where there is none.
         Nothing else can be asked until the last piece is taken or the iterator is closed.
         """
         self.connection.to_pyarrow(
@@ -93,7 +96,8 @@ class Engine:
         for setting in ("disabled_optimizers = 'join_order,build_side_probe_side'", "threads = 1"):
             self.connection.raw_sql(f"SET {setting}")
         try:
-            with self.connection.con.sql(self.connection.compile(expression)).to_arrow_reader(rows) as reader:
+            asked = self.connection.compile(as_stored(expression, self._viewed))
+            with self.connection.con.sql(asked).to_arrow_reader(rows) as reader:
                 yield from reader
         finally:
             for setting in ("disabled_optimizers", "threads"):
@@ -101,7 +105,9 @@ class Engine:
 
     def view(self, expression: ir.Table) -> ir.Table:
         """An expression under a name: looked at anew each time, only the columns that are asked for."""
-        return self.connection.create_view(ibis.util.gen_name("view"), expression)
+        name = ibis.util.gen_name("view")
+        self._viewed[name] = expression
+        return self.connection.create_view(name, expression)
 
     def _joined(self, mapping: Mapping, table: Table, raw: ir.Table, text: set[str]) -> ir.Table:
         assert table.join is not None

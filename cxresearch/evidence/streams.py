@@ -6,6 +6,7 @@ is one product of matrices for each.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -93,6 +94,8 @@ class Stream:
         """One pass over the rows in any order: columns less their shift, then the constant, (p + 1, n) at a time."""
         for batch in self._study._engine.stream(self._table.select(**self._numbers), ROWS):
             columns, _ = _complete(batch, len(shift))
+            if not len(columns[0]):
+                continue
             found = np.ones((len(shift) + 1, len(columns[0])))
             for column, middle, of in zip(columns, shift, found[:-1], strict=True):
                 np.subtract(column, middle, out=of)
@@ -104,7 +107,7 @@ class Stream:
         rows = self._table.select(**self._numbers, **self._texts, cx_hash=mark(self._cluster))
         self.asked, known = 0, [{label: i for i, label in enumerate(levels)} for levels in self.levels[1:]]
         seen = np.zeros(len(clusters.block), dtype=bool)
-        room = np.ones((len(shift) + 1, 0))
+        room, moved = np.ones((len(shift) + 1, 0)), np.empty(0)
         for batch in self._study._engine.stream(rows, ROWS):
             self.asked += batch.num_rows
             columns, (*texts, hashes) = _complete(batch, len(shift))
@@ -116,11 +119,11 @@ class Stream:
             codes += [_coded(text, found) for text, found in zip(texts, known, strict=True)]
             place, cells, ends = _by_cell(codes)
             if room.shape[1] < len(place):
-                room = np.ones((len(shift) + 1, len(place)))
+                room, moved = np.ones((len(shift) + 1, len(place))), np.empty(len(place))
             found = room[:, : len(place)]
             for column, middle, of in zip(columns, shift, found[:-1], strict=True):
-                of[place] = column  # to write out of order takes half the time of reading so: nobody waits for it
-                of -= middle
+                # to write out of order takes half the time of reading so: nobody waits for it
+                of[place] = np.subtract(column, middle, out=moved[: len(column)])
             yield Piece(found, cells, ends)
         self.levels = [list(clusters.labels), *(list(found) for found in known)]
         self.clusters = int(seen.sum())
@@ -132,13 +135,16 @@ def _bucket(hashes: NDArray[np.uint64]) -> Index:
 
 def _complete(batch: pa.RecordBatch, p: int) -> tuple[list[NDArray], list[pa.Array]]:
     """The columns of numbers, and what else there is, of the rows that have all of them."""
-    gaps = [c for c in batch.columns if c.null_count]
+    gaps = [pc.is_valid(column) for column in batch.columns if column.null_count]
     if gaps:
-        keep = pc.is_valid(gaps[0])
-        for column in gaps[1:]:
-            keep = pc.and_(keep, pc.is_valid(column))
-        batch = batch.filter(keep)
-    return [column.to_numpy() for column in batch.columns[:p]], batch.columns[p:]
+        batch = batch.filter(functools.reduce(pc.and_, gaps))
+    numbers, rest = [column.to_numpy() for column in batch.columns[:p]], batch.columns[p:]
+    # a sum tells of NaN and infinity at a tenth of what it takes to look at each value
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite([column.sum() for column in numbers]).all():
+            return numbers, rest
+    keep = np.logical_and.reduce([np.isfinite(column) for column in numbers])
+    return [column[keep] for column in numbers], [column.filter(pa.array(keep)) for column in rest]
 
 
 def _coded(text: pa.Array, known: dict[str, int]) -> Index:
@@ -151,13 +157,13 @@ def _coded(text: pa.Array, known: dict[str, int]) -> Index:
 def _by_cell(codes: list[NDArray]) -> tuple[Index, Index, Index]:
     """The place of each row in order of their cells, the cells that have rows, and where each ends."""
     shape = [int(code.max()) + 1 for code in codes]
-    cell = np.ravel_multi_index(codes, shape)
+    cell = codes[0] if len(codes) == 1 else np.ravel_multi_index(codes, shape)
     # a stable sort of small whole numbers is linear
-    small = cell.astype(np.uint16) if np.prod(shape) <= 2**16 else cell
+    order = np.argsort(cell.astype(np.min_scalar_type(np.prod(shape)), copy=False), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
     counts = np.bincount(cell)
     there = np.flatnonzero(counts)
-    place = np.empty_like(cell)
-    place[np.argsort(small, kind="stable")] = np.arange(len(cell))
     return place, np.stack(np.unravel_index(there, shape), axis=1), np.cumsum(counts[there])
 
 

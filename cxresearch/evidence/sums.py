@@ -129,8 +129,12 @@ def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str 
         for cell, part in piece.parts():
             rows = piece.columns[:, part]
             # of a whole matrix and its own transpose a library makes half the products, which takes longer for few columns
-            found[cell] = rows[:-1] @ rows.T + found.get(cell, 0.0)
-            counts[cell] = part.stop - part.start + counts.get(cell, 0)
+            product = rows[:-1] @ rows.T
+            if cell in found:
+                found[cell] += product
+                counts[cell] += part.stop - part.start
+            else:
+                found[cell], counts[cell] = product, part.stop - part.start
     products = np.array(list(found.values())).reshape(-1, len(names), len(names) + 1)
     labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}
     n, first, second = np.array(list(counts.values()), dtype=float), products[:, :, -1], products[:, :, :-1]

@@ -193,15 +193,28 @@ def test_the_items_of_a_score_come_with_it(tmp_path: Path, monkeypatch: pytest.M
     assert {"trust1", "trust2", "trust3"} <= set(read[0])
 
 
+def test_what_most_questions_ask_comes_with_the_first_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Who left, the segment and what is held fixed are read together; other months than those of the window have what is asked."""
+    study, read, selected = study_of(tmp_path, panel=panel().assign(handset_age_m=9)), [], Source.select
+    monkeypatch.setattr(Source, "select", lambda *given, **only: read.append(given[1]) or selected(*given, **only))
+    study.frame(["handset_age_m"])
+    assert study.frame(["churned", "tenure_m", "value_segment", "prepaid"]).notna().any().all()
+    assert len(read) == 1
+    earlier = fetched(study.rows(["prepaid"], only=periods.span(study.period, study.window + 1)))
+    assert earlier is not None
+    earlier.prepare(["prepaid"])
+    assert "tenure_m" not in read[-1]
+
+
 def test_an_expression_of_few_columns_fetches_few(tmp_path: Path):
     """What is counted by an expression costs its own columns, not all that the rows could have."""
-    study = study_of(tmp_path, panel=panel(), surveys=surveys())
+    study = study_of(tmp_path, panel=panel().assign(handset_age_m=9), surveys=surveys())
     asked = narrowed(study, study.rows(["recommend", "prepaid"]), ["recommend", "prepaid"])
     said = asked.filter(asked.recommend.notnull())
     got = said.group_by("prepaid").aggregate(n=said.count()).to_pyarrow()
     assert sum(got["n"].to_pylist()) == study.frame(["recommend"])["recommend"].notna().sum() > 0
-    assert "tenure_m" in study.rows(["prepaid"]).columns
-    assert "tenure_m" not in repr(fetched(study.rows(["prepaid"])))
+    assert "handset_age_m" in study.rows(["prepaid"]).columns
+    assert "handset_age_m" not in repr(fetched(study.rows(["prepaid"])))
 
 
 @pytest.mark.parametrize("segment", ["all", "high"])
@@ -241,29 +254,29 @@ def test_months_before_the_window_are_read_by_column(small_operator: Path):
 
 def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Were rows to come in another order than before, or fewer of them, their columns would not be laid beside the others."""
-    study = study_of(tmp_path, panel=panel())
+    study = study_of(tmp_path, panel=panel().assign(handset_age_m=range(len(panel()))))
     prepaid = study.frame(["prepaid"])["prepaid"].tolist()
     asked = Source.select
-    for other in (lambda table: table.order_by(ibis.desc("tenure_m")), lambda table: table.limit(3)):
+    for other in (lambda table: table.order_by(ibis.desc("handset_age_m")), lambda table: table.limit(3)):
         with monkeypatch.context() as patch:
             patch.setattr(Source, "select", lambda *given, other=other, **only: other(asked(*given, **only)))
             with pytest.raises(UsageError, match="changed while its study was open; open"):
-                study.frame(["tenure_m"])
+                study.frame(["handset_age_m"])
     assert study.frame(["prepaid"])["prepaid"].tolist() == prepaid
-    assert study.frame(["tenure_m"])["tenure_m"].notna().all()
+    assert study.frame(["handset_age_m"])["handset_age_m"].notna().all()
 
 
 def test_a_file_written_anew_never_mixes_its_rows(tmp_path: Path):
     """Columns of a file that was written anew with other values never come beside those that were there before."""
-    study = study_of(tmp_path, panel=panel())
+    study = study_of(tmp_path, panel=panel().assign(handset_age_m=range(len(panel()))))
     prepaid = study.frame(["prepaid"])["prepaid"].tolist()
-    panel().to_parquet(tmp_path / "panel.parquet", index=False)
+    panel().assign(handset_age_m=range(len(panel()))).to_parquet(tmp_path / "panel.parquet", index=False)
     assert study.frame(["prepaid", "value_segment"])["value_segment"].notna().all()  # the same rows
-    panel().assign(prepaid=0).to_parquet(tmp_path / "panel.parquet", index=False)
+    panel().assign(prepaid=0, handset_age_m=range(len(panel()))).to_parquet(tmp_path / "panel.parquet", index=False)
     assert study.frame(["prepaid"])["prepaid"].tolist() == prepaid
     for _ in range(2):
         with pytest.raises(UsageError, match=r"panel\.parquet changed while its study was open; open"):
-            study.frame(["tenure_m"])
+            study.frame(["handset_age_m"])
 
 
 @pytest.mark.parametrize(

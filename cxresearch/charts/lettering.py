@@ -49,6 +49,8 @@ def _cut(line: str, room: float, weight: int) -> str:
 
 def _pieces(word: str, room: float, weight: int) -> list[str]:
     """A word in parts that each fit; marks stay with the letter they stand on."""
+    if _width(word, weight) <= room:
+        return [word]
     parts = [""]
     for character in word:
         if not _is_mark(character) and _width(parts[-1] + character, weight) > room and parts[-1]:

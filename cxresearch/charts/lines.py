@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LABEL_INCHES, NOTE_INCHES = 1.7, 1.5
+LABEL_GAP, NOTE_GAP = 3.5, 8  # points between the scale and what is written beside it
 ROOMY, CLOSE, FEW_LINES = 0.22, 0.175, 12  # inches of a line; many stand closer, so that their letters need not shrink
 MOST_LINES = 30  # a taller chart fits no page; what is left out is said, and stands in the table
 
@@ -53,22 +54,27 @@ def draw(lines: Sequence[Line], axis: str) -> Axes:
     _, ax = pyplot.subplots(figsize=(WIDTH, max(1.6, 0.9 + sum(heights))))
     places = [sum(heights[:i]) + heights[i] / 2 for i in range(len(heights))]
     ax.set_ylim(sum(heights), 0)  # in inches, so that marks are as thick in a chart of 3 rows as in one of 30
-    ax.set_yticks(places, [label for label, _ in texts])
-    ax.tick_params(axis="y", length=0)
+    ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.grid(axis="x")
     records = [line.record for line in shown] + [line.beside for line in shown if line.beside]
     _scale(ax, records, from_zero=any(line.shape == "bar" for line in shown))
     marks: list[Mark] = []
-    for place, line, (_, note), label in zip(places, shown, texts, ax.get_yticklabels(), strict=True):
+    for place, line, (label, note) in zip(places, shown, texts, strict=True):
         marks += _marks(ax, place, line)
         colour = _text_colour(line)
-        label.set(color=colour if line.strong else COLOURS["text"], fontweight=_weight(line))
-        ax.annotate(note, (1, place), (8, 0), ("axes fraction", "data"), "offset points", va="center",
-                    color=colour, fontweight=_weight(line), annotation_clip=False)  # fmt: skip
+        # the labels of ticks look the same and take a line ten times as long
+        _write(ax, label, (0, place), (-LABEL_GAP, 0), line, colour if line.strong else COLOURS["text"])
+        _write(ax, note, (1, place), (NOTE_GAP, 0), line, colour)
     _draw_marks(ax, marks)
     frame.name_below(ax, "; ".join(part for part in (axis, _more(len(lines) - len(shown))) if part))
     return ax
+
+
+def _write(ax: Axes, text: str, at: tuple[float, float], off: tuple[float, float], line: Line, colour: str) -> None:
+    """Text left or right of the scale, at the height of its row."""
+    ax.annotate(text, at, off, ("axes fraction", "data"), "offset points", ha="right" if off[0] < 0 else "left",
+                va="center_baseline" if off[0] < 0 else "center", color=colour, fontweight=_weight(line), annotation_clip=False)  # fmt: skip
 
 
 def _note(line: Line) -> str:

@@ -10,13 +10,20 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 MOST_ROWS = 600_000  # of the largest table of a study: beyond it nothing is fetched whole
+LOOKED = 1_000  # rows that show whether equal ones lie together
 Index = NDArray[np.intp]
 Codes = tuple[list[str], Index]  # labels in order, and the number of each row's; -1 where null
 
 
 def encoded(values: pa.ChunkedArray | pa.Array) -> Codes:
     """Texts as labels in order and the number of each row's."""
-    found = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
+    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    # months and sites often lie together: then each run is looked up once
+    if len(whole) > LOOKED and len(pc.run_end_encode(whole[:LOOKED]).values) < LOOKED / 10:
+        runs = pc.run_end_encode(whole)
+        labels, codes = encoded(runs.values)
+        return labels, np.repeat(codes, np.diff(runs.run_ends.to_numpy(), prepend=0))
+    found = whole.dictionary_encode()
     order = pc.sort_indices(found.dictionary)
     place = np.full(len(order) + 1, -1, dtype=np.intp)  # the last stands for null
     place[order.to_numpy()] = np.arange(len(order))

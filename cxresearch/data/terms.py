@@ -263,6 +263,10 @@ BY_NAME: Mapping[str, Term] = MappingProxyType({term.name: term for term in reve
 AFTER_LEAVING = ("churned", *(t.name for t in BY_NAME.values() if t.role == "after"))
 SYMPTOMS = ("care_contacts", "tickets_open", "complaint")  # made by a problem, or by who is about to leave
 PROBLEMS = ("call_failures", "bill_errors", "outage_min")  # what went wrong, as far as it is recorded
+USUAL = frozenset(  # what most questions ask of besides their own terms
+    {"site_id", "value_segment", "tenure_m", "fairness"}
+    | {t.name for t in BY_NAME.values() if t.role in ("churn", "usage", "price", "satisfaction", "loyalty")}
+)
 EARNED = ("loyalty_scheme",)  # had by who stayed long enough
 ROLES: tuple[str, ...] = (
     "satisfaction",

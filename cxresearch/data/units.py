@@ -16,7 +16,7 @@ from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.matching import MOST_ROWS, Index
 from cxresearch.data.memory import WHOSE, Fetched, Taken, fetched, matched, whose
-from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS
+from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, USUAL
 from cxresearch.errors import UsageError
 
 
@@ -71,18 +71,19 @@ class Units:
         if kind in self.events:
             source = self.events[kind]
             events = replace(source, values={**source.values, WHOSE: whose({**source.values, **source.own})})
-            own = self._fetched(source, source.values, lambda names: events.select(names, only=wanted))
+            own = self._fetched(source, source.values, lambda names: events.select(names, only=wanted), wanted)
             return self._beside_panel(own, wanted).table()
         if kind == "panel":
-            return self._fetched(
-                self.sources[kind], self.sources[kind].values, lambda names: self._panel(wanted, names)
-            ).table()
+            source = self.sources[kind]
+            return self._fetched(source, source.values, lambda names: self._panel(wanted, names), wanted).table()
         if "panel" not in self.sources:
             table = self._answers(wanted).order_by(list(KEYS))
             return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()
         survey = self._survey()
         told = replace(survey, values={**survey.values, WHOSE: whose({**survey.values, **survey.own})})
-        own = self._fetched(survey, self._said(survey), lambda names: told.answered(names, only=wanted).select(names))
+        own = self._fetched(
+            survey, self._said(survey), lambda names: told.answered(names, only=wanted).select(names), wanted
+        )
         return self._beside_panel(own, wanted).table()
 
     def _beside_panel(self, own: Fetched, wanted: tuple[str, ...]) -> Fetched:
@@ -91,15 +92,21 @@ class Units:
         assert panel is not None
         return matched(own, panel)
 
-    def _fetched(self, source: Source, columns: Iterable[str], rows: Callable[[list[str]], ir.Table]) -> Fetched:
+    def _fetched(
+        self, source: Source, columns: Iterable[str], rows: Callable[[list[str]], ir.Table], wanted: tuple[str, ...]
+    ) -> Fetched:
         """Columns of a source; one after the other only where its rows come in one order, else all at once."""
         every = list(columns)
+        # a fetch takes as long as six columns: those that most questions ask come with the first
+        usual = [name for name in every if name in USUAL] if wanted == self.window else []
         types = ibis.schema({column: source.values[column].type() for column in every})
         if source.name in self.files and source.identified:
 
             def fetch(names: list[str]) -> pa.Table:  # who asks for a score asks for its items next
-                items = [item for name in names for item in source.composites.get(name, ()) if item in types]
-                return rows([*dict.fromkeys([*names, *items]), WHOSE]).to_pyarrow()
+                asked = [*names, *usual]
+                usual.clear()
+                items = [item for name in asked for item in source.composites.get(name, ()) if item in types]
+                return rows([*dict.fromkeys([*asked, *items]), WHOSE]).to_pyarrow()
 
             return Fetched(types, fetch, self.files[source.name])
         return Fetched(types, lambda _: rows(every).to_pyarrow())

@@ -26,7 +26,7 @@ from cxresearch.evidence.logistic import (
     leave_one_out,
 )
 from cxresearch.evidence.passes import Passed, fit_in_passes
-from cxresearch.evidence.rows import CAP, Rows, rows
+from cxresearch.evidence.rows import CAP, Rows, rows, rows_by_block
 from cxresearch.finding import Caveat, Finding
 from cxresearch.table import TOO_FEW, row
 
@@ -131,13 +131,12 @@ def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str)
     table = study.rows(columns)
     if any(not study.rows(["churned", term]).equals(table) for term in terms):
         return None
-    found = rows(study, table, columns)
-    held = hold(study, table, ["churned"])
+    held = hold(study, table, columns)
+    found = rows(study, table, columns) if held is None else rows_by_block(held, columns)
     known = int(table.churned.count().to_pyarrow().as_py()) if held is None else int(held.known(["churned"]).sum())
     if not found.n or found.n != known or found.sampled:
         return None
-    together = found.by_block()
-    return Pool(together, DesignMatrix.of(together.values[:, 1:]))
+    return Pool(found, DesignMatrix.of(found.values[:, 1:]))
 
 
 def _term_rows(

@@ -219,8 +219,9 @@ def coded(
     if not terms:
         return ["all"], numbered(table, name, [], 0)
     if isinstance(table, Held):
-        own = pa.table({t: table.column(t) for t in (*terms, "customer_id")}).group_by(list(terms))
-        found = own.aggregate([("customer_id", "count_distinct")]).rename_columns([*terms, "people"]).to_pylist()
+        own = {**{t: table.column(t) for t in terms}, "people": table.text("customer_id")[1]}
+        counted = pa.table(own).group_by(list(terms)).aggregate([("people", "count_distinct")])
+        found = counted.rename_columns([*terms, "people"]).to_pylist()
     else:
         found = table.group_by(list(terms)).aggregate(people=table.customer_id.nunique()).to_pyarrow().to_pylist()
     order = {term: {v: i for i, v in enumerate(study.term(term).levels)} for term in terms}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import among, in_order
+from cxresearch.data.matching import among
 from cxresearch.data.study import Study
 from cxresearch.evidence.blocks import Members, members
 from cxresearch.evidence.held import Asked, Held, hold
@@ -56,20 +56,13 @@ class Rows:
         """One column."""
         return self.values[:, self.columns.index(name)]
 
-    def by_block(self) -> Rows:
-        """The same rows, those of a block together: what is summed by block need not bring them together each time."""
-        order = in_order(self.blocks)
-        members = replace(self.members, of_row=tuple(part[order] for part in self.members.of_row))
-        values = np.take(self.values.T, order, axis=1).T
-        return replace(self, values=values, members=members, clusters=self.clusters[order])
-
 
 def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
     """The complete rows of columns. Beyond the cap whole customers are sampled by the md5 of their id."""
     names = list(dict.fromkeys(columns))
     small = hold(study, table, names)
     if small is not None:
-        return _rows_of(small, names)
+        return _rows_of(small, names, np.flatnonzero(small.known(names)))
     table = narrowed(study, table, names)
     complete = table.filter(*(table[c].notnull() for c in names))
     counted = complete.aggregate(complete=complete.count()).mutate(asked=table.count().as_scalar())
@@ -90,15 +83,23 @@ def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
 
 def rows_among(table: Held, columns: Sequence[str], chosen: NDArray[np.bool_]) -> Rows:
     """The complete rows of columns among some of the rows (n,) of a table that is held."""
-    return _rows_of(table, list(dict.fromkeys(columns)), chosen)
+    names = list(dict.fromkeys(columns))
+    return _rows_of(table, names, np.flatnonzero(table.known(names) & chosen))
 
 
-def _rows_of(table: Held, names: list[str], chosen: NDArray[np.bool_] | None = None) -> Rows:
-    keep = table.known(names) if chosen is None else table.known(names) & chosen
-    values = np.stack([table.number(name)[keep] for name in names]).T  # column by column, as sums over rows read it
-    period = among(table.period, keep) if table.two_way else ((), None)
-    parts = members(*among(table.block, keep), *period)
-    return Rows(tuple(names), values, parts, among(table.cluster, keep)[1], table.n, False)
+def rows_by_block(table: Held, columns: Sequence[str]) -> Rows:
+    """The complete rows of columns, those of a block together: what is summed by block need not bring them together each time."""
+    names = list(dict.fromkeys(columns))
+    return _rows_of(table, names, table.by_block[table.known(names)[table.by_block]])
+
+
+def _rows_of(table: Held, names: list[str], at: NDArray[np.intp]) -> Rows:
+    values = np.empty((len(names), len(at)))  # column by column, as sums over rows read it
+    for name, own in zip(names, values, strict=True):
+        own[:] = table.number(name)[at]
+    period = among(table.period, at) if table.two_way else ((), None)
+    parts = members(*among(table.block, at), *period)
+    return Rows(tuple(names), values.T, parts, among(table.cluster, at)[1], table.n, False)
 
 
 def _numbered(labels: pa.ChunkedArray) -> tuple[list[str], NDArray[np.intp]]:

@@ -171,7 +171,7 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
     zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
     """
     first = complete.select(*names).limit(LOOKED).to_pyarrow()
-    looked = [_standards(np.asarray(first[name], dtype=float)) for name in names]
+    looked = [_standards(values[np.isfinite(values)]) for values in (np.asarray(first[n], dtype=float) for n in names)]
     shift, scale = (np.array([found[i] for found in looked]) for i in (0, 1))
     varies = np.array([found[2] for found in looked], dtype=bool)
     if alike := [names[i] for i in np.flatnonzero(~varies)]:
@@ -186,13 +186,13 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
 
 
 def _standards(values: Array) -> tuple[float, float, bool]:
-    """What a column (n,) is shifted and divided by, and whether it varies."""
-    values = values[np.isfinite(values)]
+    """What numbers (n,) are shifted and divided by, and whether they vary."""
     if not len(values):
         return 0.0, 1.0, False
-    low, spread = float(values.min()), float(values.std())
-    varies = _differ(low, float(values.max()))
-    return (float(values.mean()) if varies else low), (spread if varies and spread > 0 else 1.0), varies
+    low, mean = float(values.min()), values.mean(keepdims=True)
+    if not _differ(low, float(values.max())):
+        return low, 1.0, False
+    return float(mean[0]), float(values.std(mean=mean)) or 1.0, True
 
 
 def _differ(low: float, high: float) -> bool:

@@ -252,9 +252,12 @@ def test_months_before_the_window_are_read_by_column(small_operator: Path):
     assert "tenure_m" not in repr(rows)
 
 
-def test_columns_of_rows_in_another_order_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("more", [{}, {"file_row_number": 1}], ids=["numbered", "a column named like the number"])
+def test_columns_of_rows_in_another_order_are_refused(
+    more: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Were rows to come in another order than before, or fewer of them, their columns would not be laid beside the others."""
-    study = study_of(tmp_path, panel=panel().assign(handset_age_m=range(len(panel()))))
+    study = study_of(tmp_path, panel=panel().assign(handset_age_m=range(len(panel())), **more))
     prepaid = study.frame(["prepaid"])["prepaid"].tolist()
     asked = Source.select
     for other in (lambda table: table.order_by(ibis.desc("handset_age_m")), lambda table: table.limit(3)):

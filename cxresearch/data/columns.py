@@ -16,13 +16,15 @@ import ibis.expr.types as ir
 from cxresearch.data import periods
 from cxresearch.data.checks import Outside, Ranged, all_inside, outside
 from cxresearch.data.mapping import Column, Table
+from cxresearch.data.marks import mark_of_two
 from cxresearch.data.stored import finite
-from cxresearch.data.terms import EVENT_KEYS, Term, nearest, table_terms
+from cxresearch.data.terms import EVENT_KEYS, KEYS, Term, nearest, table_terms
 from cxresearch.errors import UsageError
 
 TEXT_KINDS = ("id", "category", "time")
 UNCODED_KINDS = ("id", "time")  # a customer may well be number 98
 CONDITIONS = ("period", "kind", "answered_at")  # terms by which rows are chosen
+WHOSE = "cx whose"  # the column that tells whose row it is
 DERIVED = "cx derived "  # keeps derived columns apart from own ones of the same name
 
 
@@ -33,7 +35,7 @@ class Source:
     `composites` names the items behind each score that is a mean of several answers; `outside` are the columns
     with values that their terms do not allow. `own` are texts and times as they lie there,
     before codes and empty ones are taken for gaps; of those `settled` they say by themselves which rows are
-    chosen. `rows` is how many rows the table has.
+    chosen. `rows` is how many rows the table has, `number` that of each in its file, where the engine tells it.
     """
 
     name: str
@@ -47,6 +49,14 @@ class Source:
     outside: tuple[Outside, ...] = ()
     own: MappingType[str, ir.Value] = field(default_factory=dict)
     settled: frozenset[str] = frozenset()
+    number: ir.Value | None = None
+
+    @property
+    def marked(self) -> Source:
+        """The same with a column more, `WHOSE`, that tells the rows apart: by their number, or by customer and month."""
+        values = {**self.values, **self.own}
+        whose = mark_of_two(*(values[key] for key in KEYS)) if self.number is None else self.number
+        return replace(self, values={**self.values, WHOSE: whose})
 
     def select(self, columns: list[str], *, only: Sequence[str] | None = None) -> ir.Table:
         """The table with exactly these terms as columns; with `only` the rows of these periods."""

@@ -13,10 +13,13 @@ import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -28,6 +31,7 @@ from cxresearch.data.stored import as_stored
 from cxresearch.data.terms import nearest
 from cxresearch.errors import NoData, UsageError
 
+ROW = "file_row_number"  # the engine's own name for it
 THREADS = "CXRESEARCH_THREADS"  # a report says how many its notebooks may have
 
 
@@ -41,6 +45,7 @@ class Engine:
         if allowed := os.environ.get(THREADS):
             self.connection.raw_sql(f"SET threads = {int(allowed)}")
         self._viewed: dict[str, ir.Table] = {}
+        self._numbered: set[str] = set()
         self._scratch = Path(tempfile.mkdtemp(prefix="cxresearch-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 
@@ -55,7 +60,9 @@ class Engine:
             self.connection.raw_sql("SET allocator_bulk_deallocation_flush_threshold = '8MB'")
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)  # one to one, so of as many rows
-        return source_of(table, self._derived(table, raw), rows)
+        raw = self._derived(table, raw)
+        numbered = isinstance(raw.op(), ops.DatabaseTable) and raw.get_name() in self._numbered
+        return replace(source_of(table, raw, rows), number=raw[ROW] if numbered else None)
 
     def keep(self, expression: ir.Table) -> ir.Table:
         """The rows of an expression computed once and kept in memory."""
@@ -161,7 +168,7 @@ class Engine:
             if kind.endswith(".csv.zip"):
                 return self._csv(self._unzipped(path), table, text)
             if kind == ".parquet":
-                return self.connection.read_parquet(path)
+                return self._parquet(path)
             if kind == ".xlsx":
                 return self._excel(path, table, text)
             if kind in (".duckdb", ".db"):
@@ -172,6 +179,14 @@ class Engine:
             first = str(error).strip().splitlines()[0]
             raise UsageError(f"{path.name}: cannot be read: {first}") from error
         raise UsageError(f"{path.name}: unknown kind of file; allowed: .csv, .csv.zip, .parquet, .xlsx, .duckdb")
+
+    def _parquet(self, path: Path) -> ir.Table:
+        try:
+            raw = self.connection.read_parquet(path, file_row_number=True)
+        except duckdb.BinderException:  # it has a column of that name
+            return self.connection.read_parquet(path)
+        self._numbered.add(raw.get_name())
+        return raw
 
     def _csv(self, path: Path, table: Table, text: set[str]) -> ir.Table:
         codes = [str(code) for code in table.missing]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,10 @@ import pyarrow.compute as pc
 from ibis.expr.operations import InMemoryTable
 from ibis.formats.pyarrow import PyArrowTableProxy
 
-from cxresearch.data.marks import mark_of_two
+from cxresearch.data.columns import WHOSE
 from cxresearch.data.matching import Codes, Index, among, encoded, in_order, meetings, number_of_key, renamed
 from cxresearch.data.terms import KEYS
 from cxresearch.errors import UsageError
-
-WHOSE = "cx whose"  # the column that tells whose row it is
 
 
 class Fetched:
@@ -173,11 +171,6 @@ def fetched(table: ir.Table) -> Fetched | None:
     if not isinstance(data, PyArrowTableProxy):
         return None
     return data.obj if isinstance(data.obj, Fetched) else Fetched.of(data.obj)
-
-
-def whose(values: Mapping[str, ir.Value]) -> ir.Value:
-    """Whose each row is, of the values of a table by their name."""
-    return mark_of_two(*(values[key] for key in KEYS))
 
 
 def _state(file: Path | None) -> tuple[int, ...]:

@@ -12,10 +12,10 @@ import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
-from cxresearch.data.columns import Source
+from cxresearch.data.columns import WHOSE, Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.matching import MOST_ROWS, Index
-from cxresearch.data.memory import WHOSE, Fetched, Taken, fetched, matched, whose
+from cxresearch.data.memory import Fetched, Taken, fetched, matched
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, USUAL
 from cxresearch.errors import UsageError
 
@@ -70,8 +70,7 @@ class Units:
             return self._some(kind, wanted).table()
         if kind in self.events:
             source = self.events[kind]
-            events = replace(source, values={**source.values, WHOSE: whose({**source.values, **source.own})})
-            own = self._fetched(source, source.values, lambda names: events.select(names, only=wanted), wanted)
+            own = self._fetched(source, source.values, lambda names: source.marked.select(names, only=wanted), wanted)
             return self._beside_panel(own, wanted).table()
         if kind == "panel":
             source = self.sources[kind]
@@ -80,7 +79,7 @@ class Units:
             table = self._answers(wanted).order_by(list(KEYS))
             return Fetched(table.schema(), lambda _: table.to_pyarrow()).table()
         survey = self._survey()
-        told = replace(survey, values={**survey.values, WHOSE: whose({**survey.values, **survey.own})})
+        told = survey.marked
         own = self._fetched(
             survey, self._said(survey), lambda names: told.answered(names, only=wanted).select(names), wanted
         )
@@ -141,7 +140,7 @@ class Units:
     def _panel(self, wanted: tuple[str, ...], names: Sequence[str] | None = None) -> ir.Table:
         """The panel rows of some months, with all terms or those that are named."""
         source = self.sources["panel"]
-        values = {**source.values, WHOSE: whose({**source.values, **source.own})}
+        values = dict(source.marked.values)
         if "churned" in values and not source.stated_period:
             # left by the next month: on rows of the last month that is not known yet;
             # a table of one stated period says of its own rows who left

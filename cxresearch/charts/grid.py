@@ -32,18 +32,18 @@ def matrix(finding: Finding, down: str = "term", across: str = "outcome") -> Axe
     with themed():
         from matplotlib import pyplot
 
-        _, ax = pyplot.subplots(figsize=(WIDTH, 0.9 + max(0.135 * len(rows), 0.3 * min(len(rows), 5))))
+        _, ax = pyplot.subplots(figsize=(WIDTH, 0.9 + max(0.16 * len(rows), 0.3 * min(len(rows), 5))))
         grid = [[0.0] * len(columns) for _ in rows]
         for r in records:
             at, value = (columns.index(r[across]), rows.index(r[down])), r["estimate"]
             grid[at[1]][at[0]] = value
             if len(records) <= FEW or abs(value) >= SEEN * top:
                 colour = COLOURS["paper" if abs(value) > DARK * top else "text"]
-                ax.annotate(number(value, decimals), at, ha="center", va="center", fontsize=8, color=colour)
+                ax.annotate(number(value, decimals), at, ha="center", va="center", fontsize=SMALL_SIZE, color=colour)
         ax.imshow(grid, cmap="RdBu", vmin=-top, vmax=top, aspect="auto")
         ax.set_xticks(range(len(columns)), [finding.spoken(across, c).replace("_", " ") for c in columns])
         ax.set_yticks(range(len(rows)), [finding.spoken(down, r) for r in rows])
-        ax.tick_params(length=0, labelsize=8 if len(rows) > 8 else SMALL_SIZE)
+        ax.tick_params(length=0, labelsize=SMALL_SIZE)
         ax.spines[:].set_visible(False)
         frame.name_below(ax, words.measured(records))
     strongest = sorted(records, key=lambda r: -abs(r["estimate"]))

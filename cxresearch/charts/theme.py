@@ -50,7 +50,7 @@ VERDICT_COLOURS = MappingProxyType(  # all 4.5:1 on white; the word always stand
     }
 )
 
-WIDTH = 5.6  # inches: text of 10 pt stays readable in a phone's column and is not shouting on paper
+WIDTH = 5.04  # inches: text of 10 pt stays readable in a phone's column and in one of the two columns of the paper
 HEIGHT = 2.9
 TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 11.5, 10.0, 9.5
 BOLD = 700  # the only strong weight that the fallback font has too

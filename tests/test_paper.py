@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -179,13 +180,36 @@ def test_a_table_of_prose_repeats_its_header_on_every_page() -> None:
 
 
 def test_a_wide_table_is_cut_into_parts() -> None:
-    """14 columns become two tables; the first column stands in both."""
+    """14 columns become three tables; the first column stands in each."""
     heads = [f"column{i:02d}" for i in range(14)]
     table = f"|{'|'.join(heads)}|\n|{'---|' * 14}\n|{'|'.join(f'v{i:02d}' for i in range(14))}|"
     told = words(paper.render(document.read(book(v4.new_markdown_cell(table), code(chart())))).pdf)
-    assert "Part 1 of 2" in told
-    assert "Part 2 of 2" in told
-    assert [told.count(f"v{i:02d}") for i in range(14)] == [2] + [1] * 13
+    assert all(f"Part {part} of 3" in told for part in (1, 2, 3))
+    assert [told.count(f"v{i:02d}") for i in range(14)] == [3] + [1] * 13
+
+
+def test_words_of_several_rows_are_written_once_beside_them() -> None:
+    """A region that stands in six rows is named with each three of them; every row has its number."""
+    told = words(paper.render(document.read(book(code(shows(finding(30))), code(chart())))).pdf)
+    tables = told.partition("Table 1. ")[2]
+    assert [tables.count(f"R{region:03d}") for region in (1, 2, 3, 4)] == [2, 2, 2, 2]
+    assert all(tables.count(f"{2341 + i:,}") == 1 for i in range(30))
+
+
+def test_a_table_without_rows_keeps_its_head() -> None:
+    """A table of prose that has only a heading is set, not refused."""
+    made = paper.render(document.read(book(v4.new_markdown_cell("|Step|Estimate|\n|---|---|"), code(chart()))))
+    assert made.warnings == ()
+    assert "Step Estimate" in words(made.pdf)
+
+
+def test_a_row_that_is_longer_than_a_page_is_not_cut_off() -> None:
+    """Rows stay in one piece, but not at the price of their words."""
+    cell = " ".join(f"word{i:04d}" for i in range(4000))
+    told = words(
+        paper.render(document.read(book(v4.new_markdown_cell(f"|a|b|\n|---|---|\n|x|{cell}|"), code(chart())))).pdf
+    )
+    assert all(f"word{i:04d}" in told for i in range(4000))
 
 
 def test_page_and_paper_say_the_same() -> None:
@@ -252,3 +276,38 @@ def test_nbconvert_makes_the_paper_of_any_notebook(tmp_path: Path) -> None:
     pdf, resources = CxPDFExporter().from_filename(str(path))
     assert resources["output_extension"] == ".pdf"
     assert compliant(pdf, tmp_path)
+
+
+AT_MOST = 24  # pages, all told: what somebody still reads
+SMALLEST = 6.6  # points: the smallest type, letters of charts included
+
+
+@pytest.mark.slow
+def test_the_whole_edition_is_short_and_can_be_read(tmp_path: Path) -> None:
+    """The monthly paper of the demo operator: few pages, no small type, every chart and every table, linked both ways."""
+    for words_ in (("simulate", "-o", "demo"), ("report", "monthly", "--data", "demo/study.toml", "-o", "made")):
+        subprocess.run([sys.executable, "-m", "cxresearch", *words_], check=True, cwd=tmp_path)
+    (folder,) = (tmp_path / "made" / "monthly").iterdir()
+    reader = PdfReader(folder / "report.pdf")
+    assert len(reader.pages) <= AT_MOST
+    assert min(size for sheet in reader.pages for size in sizes(sheet)) >= SMALLEST - 0.01
+    told = words((folder / "report.pdf").read_bytes())
+    chapters, _, tables = told.partition("Tables behind the charts Table 1. ")
+    numbered = {int(number) for number in re.findall(r"rows?: table (\d+)\.", chapters)}
+    assert numbered == set(range(1, len(numbered) + 1))
+    assert all(f"Table {number}. " in f"Table 1. {tables}" for number in numbered)
+    drawn = (folder / "report.html").read_text().count('role="img"')
+    assert (folder / "report.pdf").read_bytes().count(b"/Alt") >= drawn > 20
+
+
+def sizes(sheet: Any) -> set[float]:
+    """The sizes of all type on a page, in points, that of scaled and turned charts too."""
+    found: set[float] = set()
+
+    def note(text: str, outer: list[float], inner: list[float], _: Any, size: float) -> None:
+        if text.strip():
+            shrunk = abs((outer[0] * outer[3] - outer[1] * outer[2]) * (inner[0] * inner[3] - inner[1] * inner[2]))
+            found.add(size * shrunk**0.5)
+
+    sheet.extract_text(visitor_text=note)
+    return found

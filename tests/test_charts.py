@@ -11,6 +11,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -362,6 +363,24 @@ def test_trend_names_each_line_at_its_end_and_refuses_more_than_four() -> None:
     many = [r for i in range(5) for r in course(("2026-10", 5.0), where=f"region={i}")]
     with pytest.raises(UsageError, match="at most 4 lines"):
         charts.trend(finding(many))
+
+
+@pytest.mark.parametrize("kind", ["dots", "trend", "lags"])
+def test_the_words_of_a_scale_do_not_touch(kind: str) -> None:
+    """Long labels and notes leave a narrow scale, a year has twelve months and a study thirteen lags."""
+    reaching = [("the weakest instead of all", -0.148), ("with every pair beside all", 0.005)]
+    rows = {
+        "dots": [
+            made(r, r - 0.007, r + 0.007, outcome="trust", term=term, measure="r2_difference") for term, r in reaching
+        ],
+        "trend": course(*[(f"2026-{month:02d}", 70.0 + month) for month in range(1, 13)]),
+        "lags": [step(f"lag {lag}", 0.2, 0.1, 0.3) for lag in range(13)],
+    }[kind]
+    ax = getattr(charts, kind)(finding(rows))
+    ax.figure.draw_without_rendering()
+    ends = sorted(tick.get_window_extent().extents[[0, 2]].tolist() for tick in ax.get_xticklabels() if tick.get_text())
+    assert len(ends) >= 2
+    assert all(one[1] + 2 < following[0] for one, following in pairwise(ends))
 
 
 def test_trend_of_rows_without_periods_says_what_it_needs() -> None:

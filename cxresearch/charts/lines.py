@@ -151,7 +151,7 @@ def _scale(ax: Axes, records: Sequence[Mapping[str, Any]], from_zero: bool) -> N
 def _ticks(ax: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _log_scale(ax: Axes, low: float, high: float) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-PERIOD_TICKS, LAG_TICKS = 6, 13  # as many labels as fit side by side
+PERIOD_TICKS, LAG_TICKS = 5, 11  # as many labels as fit side by side
 MOST_PRINTED = 8  # points whose number is printed above them
 _PERIOD = re.compile(r"(?:^|,)period=(\d{4})-(Q?)(\d{1,2})(?=,|$)")
 _LAG = re.compile(r"^lag[ =_]?([-−+]?\d+)$")

@@ -85,8 +85,14 @@ def test_only_whole_columns_come_as_they_are_stored() -> None:
     """What a value is computed of, rows are chosen by or codes are taken from is made finite first, through views too."""
     engine = Engine()
     values = np.array([1.0, np.nan, 3.0, np.inf, 9.0], dtype=np.float32)
-    raw = ibis.memtable(pa.table({"a": values, "b": np.arange(5.0)}))
-    inner = raw.select(a=finite(raw.a), twice=finite(raw.a) * 2, coded=without(finite(raw.a), [9.0]), b=raw.b)
+    raw = ibis.memtable(pa.table({"a": values, "b": np.arange(5.0), "text": ["1", "2", "3", "4", "5"]}))
+    inner = raw.select(
+        a=finite(raw.a),
+        twice=finite(raw.a) * 2,
+        coded=without(finite(raw.a), [9.0]),
+        b=raw.b,
+        read=finite(raw.text.cast("float64")),
+    )
     plain, some = engine.view(inner), engine.view(inner.filter(inner.b > 0))
 
     def stored(table: Any) -> dict[str, Any]:
@@ -96,6 +102,7 @@ def test_only_whole_columns_come_as_they_are_stored() -> None:
     told = stored(plain.select(plain.a, plain.twice, plain.coded).mutate(more=lambda t: t.a + 1))
     assert told["a"][0] == "float"
     np.testing.assert_array_equal(np.array(told["a"][1]), values)
+    assert stored(plain.select(plain.read))["read"] == ("double", [1.0, 2.0, 3.0, 4.0, 5.0])
     assert told["twice"] == ("double", [2.0, None, 6.0, None, 18.0])
     assert told["coded"] == ("double", [1.0, None, 3.0, None, None])
     assert told["more"] == ("double", [2.0, None, 4.0, None, 10.0])

@@ -49,4 +49,5 @@ def _own(value: ops.Value) -> ops.Value:
     if not (isinstance(value, ops.IfElse) and isinstance(value.bool_expr, type(isfinite(0.0).op()))):
         return value
     number = value.true_expr
-    return number.arg if isinstance(number, ops.Cast) else number
+    widened = isinstance(number, ops.Cast) and number.arg.dtype.is_floating()
+    return number.arg if widened else number

@@ -196,6 +196,16 @@ def test_words_of_several_rows_are_written_once_beside_them() -> None:
     assert all(tables.count(f"{2341 + i:,}") == 1 for i in range(30))
 
 
+def test_a_gap_below_words_is_a_dash() -> None:
+    """Where words stand once for several rows, an empty cell below them would be read as one of those."""
+    table = (
+        "|Step|Unit|Estimate|\n|---|---|---:|\n|crude|per 10 points|1.11|\n|crude|per 10 points|2.22|\n|silent||3.33|"
+    )
+    told = words(paper.render(document.read(book(v4.new_markdown_cell(table), code(chart())))).pdf)
+    assert told.count("per 10 points") == 1
+    assert "silent – 3.33" in told
+
+
 def test_a_table_without_rows_keeps_its_head() -> None:
     """A table of prose that has only a heading is set, not refused."""
     made = paper.render(document.read(book(v4.new_markdown_cell("|Step|Estimate|\n|---|---|"), code(chart()))))

@@ -64,17 +64,18 @@ def draw(lines: Sequence[Line], axis: str) -> Axes:
         marks += _marks(ax, place, line)
         colour = _text_colour(line)
         # the labels of ticks look the same and take a line ten times as long
-        _write(ax, label, (0, place), (-LABEL_GAP, 0), line, colour if line.strong else COLOURS["text"])
-        _write(ax, note, (1, place), (NOTE_GAP, 0), line, colour)
+        written: dict[str, Any] = {
+            "xycoords": ("axes fraction", "data"),
+            "textcoords": "offset points",
+            "fontweight": _weight(line),
+            "annotation_clip": False,
+        }
+        of_label = colour if line.strong else COLOURS["text"]
+        ax.annotate(label, (0, place), (-LABEL_GAP, 0), ha="right", va="center_baseline", color=of_label, **written)
+        ax.annotate(note, (1, place), (NOTE_GAP, 0), va="center", color=colour, **written)
     _draw_marks(ax, marks)
     frame.name_below(ax, "; ".join(part for part in (axis, _more(len(lines) - len(shown))) if part))
     return ax
-
-
-def _write(ax: Axes, text: str, at: tuple[float, float], off: tuple[float, float], line: Line, colour: str) -> None:
-    """Text left or right of the scale, at the height of its row."""
-    ax.annotate(text, at, off, ("axes fraction", "data"), "offset points", ha="right" if off[0] < 0 else "left",
-                va="center_baseline" if off[0] < 0 else "center", color=colour, fontweight=_weight(line), annotation_clip=False)  # fmt: skip
 
 
 def _note(line: Line) -> str:

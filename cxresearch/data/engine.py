@@ -45,7 +45,7 @@ class Engine:
         if allowed := os.environ.get(THREADS):
             self.connection.raw_sql(f"SET threads = {int(allowed)}")
         self._viewed: dict[str, ir.Table] = {}
-        self._numbered: set[str] = set()
+        self._numbered: set[ops.Node] = set()
         self._scratch = Path(tempfile.mkdtemp(prefix="cxresearch-"))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
 
@@ -61,8 +61,7 @@ class Engine:
         if table.join is not None:
             raw = self._joined(mapping, table, raw, text)  # one to one, so of as many rows
         raw = self._derived(table, raw)
-        numbered = isinstance(raw.op(), ops.DatabaseTable) and raw.get_name() in self._numbered
-        return replace(source_of(table, raw, rows), number=raw[ROW] if numbered else None)
+        return replace(source_of(table, raw, rows), number=raw[ROW] if raw.op() in self._numbered else None)
 
     def keep(self, expression: ir.Table) -> ir.Table:
         """The rows of an expression computed once and kept in memory."""
@@ -185,7 +184,7 @@ class Engine:
             raw = self.connection.read_parquet(path, file_row_number=True)
         except duckdb.BinderException:  # it has a column of that name
             return self.connection.read_parquet(path)
-        self._numbered.add(raw.get_name())
+        self._numbered.add(raw.op())
         return raw
 
     def _csv(self, path: Path, table: Table, text: set[str]) -> ir.Table:

@@ -219,7 +219,7 @@ def coded(
     if not terms:
         return ["all"], numbered(table, name, [], 0)
     if isinstance(table, Held):
-        own = {**{t: table.column(t) for t in terms}, "people": table.text("customer_id")[1]}
+        own = {t: table.column(t) for t in terms} | {"people": table.text("customer_id")[1]}
         counted = pa.table(own).group_by(list(terms)).aggregate([("people", "count_distinct")])
         found = counted.rename_columns([*terms, "people"]).to_pylist()
     else:

@@ -7,8 +7,10 @@ is flat in rows. Both give the same sums.
 from __future__ import annotations
 
 import itertools
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -123,18 +125,14 @@ def sums_in_passing(study: Study, table: ir.Table, names: list[str], fixed: str 
     )
     keys = [*([fixed] if fixed else []), *(["period"] if months_count(study, table) else [])]
     stream = Stream(study, slim, cluster_of(study, slim), names, keys)
-    found: dict[tuple[int, ...], Array] = {}
-    counts: dict[tuple[int, ...], int] = {}
+    found: defaultdict[tuple[int, ...], Any] = defaultdict(float)
+    counts: Counter[tuple[int, ...]] = Counter()
     for piece in stream.pieces(shift):
         for cell, part in piece.parts():
             rows = piece.columns[:, part]
             # of a whole matrix and its own transpose a library makes half the products, which takes longer for few columns
-            product = rows[:-1] @ rows.T
-            if cell in found:
-                found[cell] += product
-                counts[cell] += part.stop - part.start
-            else:
-                found[cell], counts[cell] = product, part.stop - part.start
+            found[cell] += rows[:-1] @ rows.T
+            counts[cell] += part.stop - part.start
     products = np.array(list(found.values())).reshape(-1, len(names), len(names) + 1)
     labels = {key: [stream.levels[i][cell[i]] for cell in found] for i, key in enumerate(["cx_block", *keys])}
     n, first, second = np.array(list(counts.values()), dtype=float), products[:, :, -1], products[:, :, :-1]
@@ -171,7 +169,8 @@ def shift_and_scale(complete: ir.Table, names: list[str]) -> tuple[Array, Array]
     zero by a value of its own: its mean can be off by a rounding, which would then count as variation.
     """
     first = complete.select(*names).limit(LOOKED).to_pyarrow()
-    looked = [_standards(values[np.isfinite(values)]) for values in (np.asarray(first[n], dtype=float) for n in names)]
+    columns = [np.asarray(first[name], dtype=float) for name in names]
+    looked = [_standards(values[np.isfinite(values)]) for values in columns]
     shift, scale = (np.array([found[i] for found in looked]) for i in (0, 1))
     varies = np.array([found[2] for found in looked], dtype=bool)
     if alike := [names[i] for i in np.flatnonzero(~varies)]:

@@ -182,6 +182,21 @@ def test_a_category_is_refused(tmp_path: Path) -> None:
         cx.explain_churn(opened(tmp_path, customers().assign(value_segment="mass")), "value_segment")
 
 
+def test_leakage_is_an_area_that_is_too_large() -> None:
+    """Of any scores, in ties or not, those are told whose Mann-Whitney area lies too far from one half, and no others."""
+    dice, far = np.random.default_rng(7), 0
+    for _ in range(400):
+        n, ahead, digits = dice.integers(5, 60), dice.choice([-4.0, -3.0, 0.0, 3.0, 4.0]), dice.integers(0, 3)
+        y = np.r_[1.0, 0.0, (dice.random(n) < 0.3) * 1.0]
+        score = np.round(dice.normal(size=n + 2) + ahead * y, digits)
+        pairs = (y == 1).sum() * (y == 0).sum()
+        area = stats.mannwhitneyu(score[y == 1], score[y == 0], method="asymptotic").statistic / pairs
+        beyond = max(area, 1 - area) - forecast.TOO_WELL
+        assert abs(beyond) < 1e-9 or bool(forecast.leakage({"score": score}, y)) == (beyond > 0), (area, digits)
+        far += beyond > 0
+    assert 100 < far < 300
+
+
 def test_leakage_is_seen(tmp_path: Path) -> None:
     """A term that tells nearly all leavers from stayers raises a doubt that names it, in both verbs."""
     dice = np.random.default_rng(2)

@@ -43,6 +43,7 @@ SHARED_ROOMS = {
     "passes",
     "moments",
     "rows",
+    "pool",
     "ranks",
     "inference",
     "association",

@@ -91,6 +91,11 @@ class Fetched:
             self._texts[name] = encoded(pc.cast(self[name], pa.string()))
         return self._texts[name]
 
+    def coded(self, name: str) -> pa.DictionaryArray:
+        """A column as texts, each label once and the number of each row's."""
+        labels, index = self.text(name)
+        return pa.DictionaryArray.from_arrays(pa.array(index, mask=index < 0), pa.array(labels, pa.string()))
+
     @cached_property
     def numbered_keys(self) -> tuple[Index, Index]:
         """One number for customer and month of each row, and the rows in its order."""

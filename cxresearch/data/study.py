@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as MappingType
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -18,7 +18,7 @@ from cxresearch.data.columns import Source
 from cxresearch.data.engine import Engine
 from cxresearch.data.mapping import LEVELS, Mapping
 from cxresearch.data.matching import MOST_ROWS
-from cxresearch.data.memory import fetched
+from cxresearch.data.memory import Fetched, fetched
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, ROLES, Role, Term, nearest
 from cxresearch.data.units import Units
 from cxresearch.errors import UsageError
@@ -291,12 +291,13 @@ class Study:
         keys = [k for k in KEYS if k in table.columns and k not in columns]
         return self.ordered(table, [*keys, *columns]).to_pandas()
 
-    def ordered(self, table: ir.Table, columns: Sequence[str]) -> pa.Table:
-        """Some columns of all rows of a table, by customer and period."""
-        rows = fetched(table)
-        if rows is None:
-            return table.select(*columns).order_by(list(KEYS)).to_pyarrow()
-        return rows.select(columns).take(rows.ordered)
+    def ordered(self, table: ir.Table, columns: Sequence[str], coded: Collection[str] = ()) -> pa.Table:
+        """Some columns of all rows of a table, by customer and period; `coded` are texts that are given as labels and numbers."""
+        there = fetched(table)
+        rows = there or Fetched.of(table.select(*columns).order_by(list(KEYS)).to_pyarrow())
+        rows.prepare(columns)
+        found = pa.table({name: rows.coded(name) if name in coded else rows[name] for name in columns})
+        return found if there is None else found.take(there.ordered)
 
     def caveats(self) -> tuple[Caveat, ...]:
         """What holds for every number of this study."""

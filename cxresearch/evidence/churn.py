@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,17 +15,12 @@ from cxresearch.evidence import churn_words, inference, pitfalls, sampling
 from cxresearch.evidence.design_matrix import DesignMatrix, repeated, varies
 from cxresearch.evidence.enrichment import UNKNOWN_RATE, true_odds
 from cxresearch.evidence.forecast import leakage, refuse_afterwards
-from cxresearch.evidence.held import hold
 from cxresearch.evidence.inference import Interval
 from cxresearch.evidence.leavers import leavers_by_answer
-from cxresearch.evidence.logistic import (
-    average_difference,
-    average_without,
-    fit_logit,
-    leave_one_out,
-)
+from cxresearch.evidence.logistic import average_difference, average_without, fit_logit, leave_one_out
 from cxresearch.evidence.passes import Passed, fit_in_passes
-from cxresearch.evidence.rows import CAP, Rows, rows, rows_by_block
+from cxresearch.evidence.pool import Pool, pooled
+from cxresearch.evidence.rows import CAP, Rows, rows
 from cxresearch.finding import Caveat, Finding
 from cxresearch.table import TOO_FEW, row
 
@@ -82,7 +76,7 @@ def explain_churn(
         return sampling.nothing(study, "explain_churn", question, lacking)
     table: list[dict[str, Any]] = []
     seen: list[Rows | Passed] = []
-    pool = _pool(study, had, study.controls if given is None else given, method)
+    pool = None if _in_passes(study, method) else pooled(study, had, study.controls if given is None else given)
     for term in had:
         held = tuple(c for c in (study.controls if given is None else given) if c != term and study.has(c))
         for model, controls in (("crude", ()), ("adjusted", held)):
@@ -111,32 +105,9 @@ def explain_churn(
     return dataclasses.replace(finding, answer=answer, title=title)
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Rows that several models are of, and their columns after the first, standardised once for all."""
-
-    rows: Rows
-    matrix: DesignMatrix
-
-    def only(self, columns: Sequence[str]) -> DesignMatrix:
-        """The columns of one model."""
-        return self.matrix.only([self.rows.columns.index(c) - 1 for c in columns])
-
-
-def _pool(study: Study, terms: Sequence[str], given: Sequence[str], method: str) -> Pool | None:
-    """The rows of all models fetched at once, where each model would use the same ones: no column has a gap."""
-    if study.most_rows > CAP and method == "logit" and not study.enriched:
-        return None
-    columns = ["churned", *dict.fromkeys([*terms, *(c for c in given if study.has(c))])]
-    table = study.rows(columns)
-    if any(not study.rows(["churned", term]).equals(table) for term in terms):
-        return None
-    held = hold(study, table, columns)
-    found = rows(study, table, columns) if held is None else rows_by_block(held, columns)
-    known = int(table.churned.count().to_pyarrow().as_py()) if held is None else int(held.known(["churned"]).sum())
-    if not found.n or found.n != known or found.sampled:
-        return None
-    return Pool(found, DesignMatrix.of(found.values[:, 1:]))
+def _in_passes(study: Study, method: str) -> bool:
+    """Whether the table is so large that it is fitted where it lies."""
+    return study.most_rows > CAP and method == "logit" and not study.enriched
 
 
 def _term_rows(
@@ -144,10 +115,10 @@ def _term_rows(
 ) -> tuple[list[dict[str, Any]], list[Caveat], Rows | Passed]:
     definition = study.term(term)
     columns = list(dict.fromkeys(["churned", term, *held]))
-    if study.most_rows > CAP and method == "logit" and not study.enriched:
+    if _in_passes(study, method):
         return _large_rows(study, definition, columns, model)
     found = pool.rows if pool is not None else rows(study, study.rows(columns), columns)
-    y, own = found.of("churned"), found.of(term)
+    y, own = found.of("churned"), found.of(term) if pool is None else pool.own(term)
     events, ratio = int(y.sum()), RATIO[method]
     base: dict[str, Any] = {
         "outcome": "churned",
@@ -165,7 +136,7 @@ def _term_rows(
     design = pool.only(columns[1:]) if pool is not None else DesignMatrix.of(found.values[:, 1:])
     fit = fit_logit(y, design, link="cloglog" if method == "cloglog" else "logit")
     doubts = leakage({definition.label: own}, y) if model == "crude" else []
-    if repeated(design.products)[1]:
+    if repeated(design.products if pool is None else pool.products(columns[1:]))[1]:
         made = [row(measure=m, effect_label=REPEATED, **base) for m in ("per_1000", ratio)]
         return made, [*doubts, Caveat("no-variation", f"{definition.label}: {REPEATED}")], found
     if not fit.converged:

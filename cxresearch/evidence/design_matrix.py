@@ -41,13 +41,19 @@ class DesignMatrix:
     @classmethod
     def of(cls, x: Array) -> DesignMatrix:
         """The columns of x (n, k)."""
-        centre, there, scale = x.mean(0), varies(x), np.ones(x.shape[1])
         standard = np.empty((len(x), x.shape[1] + 1), order="F")  # column by column, as sums over rows read it
+        standard[:, 1:] = x
+        return cls.within(standard)
+
+    @classmethod
+    def within(cls, standard: Array) -> DesignMatrix:
+        """The columns of an array after its first (n, k + 1), standardised where they lie; the first becomes the constant."""
         standard[:, 0] = 1.0
-        for i, varying in enumerate(there):
-            own = standard[:, i + 1]
-            if varying:
-                np.subtract(x[:, i], centre[i], out=own)
+        columns = standard[:, 1:]
+        centre, there, scale = columns.mean(0), varies(columns), np.ones(columns.shape[1])
+        for i, own in enumerate(columns.T):
+            if there[i]:
+                own -= centre[i]
                 scale[i] = np.sqrt(own @ own / len(own))
                 own /= scale[i]
             else:

@@ -178,9 +178,20 @@ def refuse_afterwards(study: Study, terms: Sequence[str]) -> None:
             )
 
 
+def _may_leak(events: Array, others: Array) -> bool:
+    """Whether the area under the curve can be too far from one half, by no more than what the median of leavers divides."""
+    if not len(events) or not len(others):
+        return False
+    middle = np.partition(events, len(events) // 2)[len(events) // 2]
+    (below, at), (under, on) = (((part < middle).mean(), (part == middle).mean()) for part in (events, others))
+    higher = (1 - below - at) * (under + on) + at * (under + on / 2)  # of all pairs, a tie as half
+    lower = below * (1 - under) + at * (1 - under - on / 2)
+    return bool(min(higher, lower) < 1 - TOO_WELL)
+
+
 def leakage(scores: Mapping[str, Array], y: Array) -> list[Caveat]:
     """A doubt about scores (n,) by their label that tell leavers from stayers too well to have been known before."""
-    areas = {label: auc(y, score) for label, score in scores.items() if 0 < y.sum() < len(y)}
+    areas = {label: auc(y, score) for label, score in scores.items() if _may_leak(score[y == 1], score[y == 0])}
     told = [
         f"{label} (area under the curve {number(max(area, 1 - area), 3)})"
         for label, area in areas.items()

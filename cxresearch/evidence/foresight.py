@@ -104,7 +104,7 @@ def foretell_churn(study: Study, among: str | Sequence[str] | Mapping[str, Seque
         design="associational",
         method="Logistic model; forecasts are judged on rows that it was not learned from.",
         sample="",
-        answer=f"Not estimable: {trial}.",
+        answer="" if isinstance(trial, Trial) else f"Not estimable: {trial}.",
     )
     return _told(study, finding, trial, blocks) if isinstance(trial, Trial) else finding
 

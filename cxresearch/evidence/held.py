@@ -195,6 +195,19 @@ def levels(study: Study, table: Asked, by: str) -> list[tuple[Any, Asked]]:
     return [(level, table.filter(table[by] == level)) for level in sorted(v for v in found if v is not None)]
 
 
+def combinations(table: Held, terms: Sequence[str]) -> list[dict[str, Any]]:
+    """Each combination of values that some terms have, and how many `people` have it."""
+    own = np.zeros(table.n, dtype=np.intp)
+    for term in terms:
+        found = table.column(term).combine_chunks().dictionary_encode("encode")
+        pairs = own * len(found.dictionary) + found.indices.to_numpy()
+        own = np.unique(pairs, return_inverse=True)[1]
+    first = np.unique(own, return_index=True)[1]
+    people = np.bincount(np.unique(own * table.n + table.text("customer_id")[1]) // max(table.n, 1))
+    values = pa.table({term: table.column(term).take(first) for term in terms}).to_pylist()
+    return [value | {"people": count} for value, count in zip(values, people.tolist(), strict=True)]
+
+
 def complete(table: Asked, columns: Sequence[str]) -> Asked:
     """The rows that have all of these columns."""
     if isinstance(table, Held):

@@ -11,7 +11,6 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -20,7 +19,7 @@ from cxresearch.data.memory import Fetched
 from cxresearch.data.study import Study
 from cxresearch.errors import UsageError
 from cxresearch.evidence import sampling
-from cxresearch.evidence.held import Asked, Held, complete, hold
+from cxresearch.evidence.held import Asked, Held, combinations, complete, hold
 from cxresearch.evidence.stays import stayed
 from cxresearch.evidence.sums import block_of, cluster_of
 from cxresearch.finding import Caveat
@@ -219,9 +218,7 @@ def coded(
     if not terms:
         return ["all"], numbered(table, name, [], 0)
     if isinstance(table, Held):
-        own = {t: table.column(t) for t in terms} | {"people": table.text("customer_id")[1]}
-        counted = pa.table(own).group_by(list(terms)).aggregate([("people", "count_distinct")])
-        found = counted.rename_columns([*terms, "people"]).to_pylist()
+        found = combinations(table, terms)
     else:
         found = table.group_by(list(terms)).aggregate(people=table.customer_id.nunique()).to_pyarrow().to_pylist()
     order = {term: {v: i for i, v in enumerate(study.term(term).levels)} for term in terms}
@@ -237,7 +234,7 @@ def coded(
 def numbered(table: Asked, name: str, levels: Sequence[Mapping[str, Any]], others: int | None = None) -> Asked:
     """The table with a column more: the number of the level that a row is of, given by its values; of none, `others`."""
     if isinstance(table, Held):
-        codes = np.full(table.n, np.nan if others is None else others)
+        codes = np.full(table.n, np.nan if others is None else float(others))
         for i, level in enumerate(levels):
             same = [pc.equal(table.column(term), value).fill_null(False).to_numpy() for term, value in level.items()]
             codes[np.logical_and.reduce(same)] = i

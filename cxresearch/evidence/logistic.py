@@ -45,20 +45,20 @@ class LogitFit:
     link: Link = "logit"
 
     @cached_property
-    def curve(self) -> tuple[Array, Array, Array]:
-        """The share that is fitted to each row (n,), its slope and its bend."""
-        return curve(self.link, self.predictor)
+    def share_and_slope(self) -> tuple[Array, Array]:
+        """The share that is fitted to each row (n,), and its slope."""
+        return share_and_slope(self.link, self.predictor)
 
     @property
     def fitted(self) -> Array:
         """The share that is fitted to each row, (n,)."""
-        return self.curve[0]
+        return self.share_and_slope[0]
 
     @cached_property
     def residual_and_weight(self) -> tuple[Array, Array]:
         """Each row's score and expected information of its linear predictor, (n,)."""
         if self.link == "logit":
-            return self.y - self.fitted, self.curve[1]
+            return self.y - self.fitted, self.share_and_slope[1]
         return residual_and_weight(self.link, self.y, self.predictor)
 
     @cached_property
@@ -99,9 +99,9 @@ def linear(x: Array, coefficients: Array) -> Array:
 
     Column by column: a product of matrices rounds the last rows of its portions otherwise.
     """
-    told = np.full(len(x), coefficients[0])
+    told, part = np.full(len(x), coefficients[0]), np.empty(len(x))
     for column, slope in zip(x.T, coefficients[1:], strict=True):
-        told += slope * column
+        told += np.multiply(column, slope, out=part)
     return told
 
 
@@ -176,32 +176,39 @@ def _parts(link: Link, y: Array, told: Array) -> tuple[Array, Array, float]:
     return y - p, p / whole, float(y @ told - np.log(whole).sum())
 
 
-def _share(told: Array) -> Array:
-    """The share at log odds. As scipy's expit, of operations that the processor does several at a time."""
-    odds = np.exp(np.minimum(told, CERTAIN))
-    return np.asarray(odds / (1.0 + odds))
-
-
 def _cumulated(told: Array) -> Array:
     """The cumulated hazard of a cloglog predictor; beyond e⁶ the share is 1 in any arithmetic."""
     return np.exp(np.minimum(told, 6.0))
 
 
-def curve(link: Link, told: Array) -> tuple[Array, Array, Array]:
-    """Share, its slope and its bend (first and second derivative) at linear predictors."""
+def share_and_slope(link: Link, told: Array) -> tuple[Array, Array]:
+    """The share at linear predictors, and its slope."""
+    if link != "logit":
+        hazard = _cumulated(told)
+        return -np.expm1(-hazard), hazard * np.exp(-hazard)
+    # as scipy's expit, of operations that the processor does several at a time; in place, for to get room for
+    # a column of many rows from the system takes longer than to fill it
+    odds = np.minimum(told, CERTAIN)
+    np.exp(odds, out=odds)
+    whole = 1.0 + odds
+    share = np.divide(odds, whole, out=odds)
+    return share, np.divide(share, whole, out=whole)
+
+
+def bend(link: Link, told: Array, share: Array, slope: Array) -> Array:
+    """The second derivative of the share at linear predictors, of the share and its slope there."""
     if link == "logit":
-        p = _share(told)
-        return p, p * (1 - p), p * (1 - p) * (1 - 2 * p)
-    hazard = _cumulated(told)
-    slope = hazard * np.exp(-hazard)
-    return -np.expm1(-hazard), slope, slope * (1 - hazard)
+        steeper = 1.0 - 2.0 * share
+        steeper *= slope
+        return steeper
+    return slope * (1.0 - _cumulated(told))
 
 
 def residual_and_weight(link: Link, y: Array, told: Array) -> tuple[Array, Array]:
     """Each row's score and expected information of its linear predictor."""
     if link == "logit":
-        p = _share(told)
-        return y - p, p * (1 - p)
+        share, slope = share_and_slope(link, told)
+        return y - share, slope
     hazard = _cumulated(told)
     ratio = hazard / np.expm1(hazard)
     return y * ratio - (1 - y) * hazard, hazard * ratio
@@ -250,20 +257,20 @@ def average_difference(
     fitted shares at 1 and at 0. `column` counts from the first column of x. `shift` is added to the constant, and
     `weights` (n,) count the rows: both for a table in which leavers are over-represented. Source: Long & Freese (2014).
     """
-    k, told = column + 1, fit.predictor + shift
-    counted = np.full(len(told), 1 / len(told)) if weights is None else weights / weights.sum()
+    k, told = column + 1, fit.predictor + shift if shift else fit.predictor
+    counted, size = (1.0, len(told)) if weights is None else (weights, weights.sum())
     if flag:
         none = told - fit.coefficients[k] * fit.matrix.own(column)
-        (p0, slope0, _), (p1, slope1, _) = curve(fit.link, none), curve(fit.link, none + fit.coefficients[k])
+        (p0, slope0), (p1, slope1) = (share_and_slope(fit.link, x) for x in (none, none + fit.coefficients[k]))
         each = p1 - p0
-        gradient = fit.matrix.summed(counted * (slope1 - slope0))
-        gradient[k] = counted @ slope1
+        gradient = fit.matrix.summed(counted * (slope1 - slope0)) / size
+        gradient[k] = (counted * slope1).sum() / size
     else:
-        _, slope, bend = curve(fit.link, told) if shift else fit.curve
+        share, slope = share_and_slope(fit.link, told) if shift else fit.share_and_slope
         each = step * fit.coefficients[k] * slope
-        gradient = step * fit.coefficients[k] * fit.matrix.summed(counted * bend)
-        gradient[k] += step * (counted @ slope)
-    return float(counted @ each), each, gradient
+        gradient = step * fit.coefficients[k] * fit.matrix.summed(counted * bend(fit.link, told, share, slope)) / size
+        gradient[k] += step * (counted * slope).sum() / size
+    return float((counted * each).sum() / size), each, gradient
 
 
 def average_without(

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxresearch.data.matching import distinct
 from cxresearch.data.study import Study
-from cxresearch.data.terms import BY_NAME
+from cxresearch.data.terms import BY_NAME, KEYS
 from cxresearch.errors import UsageError
 from cxresearch.evidence import inference, pitfalls, sampling
 from cxresearch.evidence.design_matrix import repeated
@@ -67,16 +68,15 @@ def fit(formula: str, study: Study, *, method: str | None = None) -> Fit:
         return Fit(None, _of_large(study, formula, outcome, terms, kind))
     import statsmodels.formula.api as smf  # long to import, and a large table needs none of it
 
-    columns = list(dict.fromkeys([*terms, *([cluster] if cluster in table.columns else []), "customer_id", "period"]))
-    frame = study.ordered(table, columns).to_pandas()
+    whose = [name for name in dict.fromkeys([*KEYS, cluster]) if name in table.columns and name not in terms]
+    frame = study.ordered(table, [*terms, *whose], coded=whose).to_pandas()
     asked, frame = len(frame), frame.dropna(subset=terms)
     if len(frame) < study.min_cell or frame[outcome].nunique() < 2:
         return Fit(None, _not_estimable(study, formula, "too few rows have all terms, or the outcome does not vary"))
     if (wrong := _unfit(frame[outcome], kind)) is not None:
         return Fit(None, _not_estimable(study, formula, f"{study.term(outcome).label} {wrong}"))
-    # rows without a cluster are clusters of their own customer, as everywhere
-    codes = (frame[cluster].fillna(frame.customer_id) if cluster in frame else frame.customer_id).factorize()[0]
-    clusters = len(set(codes.tolist()))
+    codes = _clusters(frame, cluster)
+    clusters = distinct(codes)
     if kind == "logistic":
         model = smf.logit(formula, frame[terms], check_rank=False)  # looked at below
     else:
@@ -130,6 +130,15 @@ def _of_large(study: Study, formula: str, outcome: str, terms: list[str], kind: 
         for i, name in enumerate(columns[1:]):
             told[name] = inference.jackknife(float(full[i]), left[:, i], blocks=spread.parts)
     return _finding(study, formula, outcome, told, n, clusters, kind, asked, "by jackknife over blocks of")
+
+
+def _clusters(frame: pd.DataFrame, cluster: str) -> NDArray[np.intp]:
+    """The number of each row's cluster; a row without one is a cluster of its own customer, as everywhere."""
+    customer = pd.Categorical(frame.customer_id).codes.astype(np.intp)
+    if cluster not in frame:
+        return customer
+    own = pd.Categorical(frame[cluster])
+    return np.where(own.codes < 0, len(own.categories) + customer, own.codes)
 
 
 def _unfit(outcome: pd.Series, kind: str) -> str | None:

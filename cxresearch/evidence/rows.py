@@ -96,7 +96,7 @@ def rows_by_block(table: Held, columns: Sequence[str]) -> Rows:
 def _rows_of(table: Held, names: list[str], at: NDArray[np.intp]) -> Rows:
     values = np.empty((len(names), len(at)))  # column by column, as sums over rows read it
     for name, own in zip(names, values, strict=True):
-        own[:] = table.number(name)[at]
+        np.take(table.number(name), at, out=own, mode="clip")  # unlike "raise", without a copy
     period = among(table.period, at) if table.two_way else ((), None)
     parts = members(*among(table.block, at), *period)
     return Rows(tuple(names), values.T, parts, among(table.cluster, at)[1], table.n, False)

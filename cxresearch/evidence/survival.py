@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from cxresearch.data.study import Study
@@ -108,14 +107,11 @@ def _causes(table: Asked, study: Study, cause: str | None) -> tuple[list[str], A
     if cause is None:
         return ["leaving"], numbered(table, "why", [], 0)
     if isinstance(table, Held):
-        left = table.part(table.number("left") == 1).column("cause")
-        found = (
-            pa.table({"cause": left}).group_by("cause").aggregate([([], "count_all")]).rename_columns(["cause", "n"])
-        )
+        found = table.part(table.number("left") == 1).column("cause").value_counts().to_pylist()
     else:
         gone = table.filter(table.left == 1)
-        found = gone.group_by("cause").aggregate(n=gone.count()).to_pyarrow()
-    counts = dict(zip(*(found[name].to_pylist() for name in ("cause", "n")), strict=True))
+        found = gone.group_by(values=gone.cause).aggregate(counts=gone.count()).to_pyarrow().to_pylist()
+    counts = {each["values"]: each["counts"] for each in found}
     named = sorted(c for c, n in counts.items() if c is not None and n >= study.min_cell)
     rest = ["other or not known"] if len(counts) > len(named) or not named else []
     return [*named, *rest], numbered(table, "why", [{"cause": c} for c in named], len(named))

@@ -17,7 +17,7 @@ from scipy import optimize, stats
 
 from cxresearch.evidence import inference
 from cxresearch.evidence.inference import Array, Interval
-from cxresearch.evidence.logistic import LogitFit, curve, fit_logit, residual_and_weight
+from cxresearch.evidence.logistic import LogitFit, bend, fit_logit, residual_and_weight, share_and_slope
 
 FARTHEST = 128.0  # an end of an interval that lies so many errors out is not finite
 
@@ -59,8 +59,10 @@ def difference_at_the_mean(fit: LogitFit, column: int) -> Interval:
     Source: Long & Freese (2014), section 4.5.
     """
     k, mean = column + 1, fit.matrix.in_own_units.mean(0)
-    _, slope, bend = (float(part[0]) for part in curve(fit.link, np.array([mean @ fit.coefficients])))
-    gradient = fit.coefficients[k] * bend * mean
+    told = np.array([mean @ fit.coefficients])
+    share, slopes = share_and_slope(fit.link, told)
+    slope, steeper = float(slopes[0]), float(bend(fit.link, told, share, slopes)[0])
+    gradient = fit.coefficients[k] * steeper * mean
     gradient[k] += slope
     return delta(fit.coefficients[k] * slope, gradient, fit.covariance)
 

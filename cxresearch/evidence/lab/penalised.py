@@ -18,7 +18,7 @@ from cxresearch.evidence import inference
 from cxresearch.evidence.design_matrix import DesignMatrix
 from cxresearch.evidence.inference import Array, Interval
 from cxresearch.evidence.lab.logit_model import profile_end
-from cxresearch.evidence.logistic import curve, log_likelihood
+from cxresearch.evidence.logistic import log_likelihood, share_and_slope
 
 STEPS, LONGEST = 200, 3.0  # of the search: how many, and how far one may go on the scale of standardised columns
 
@@ -51,7 +51,7 @@ def _climb(y: Array, design: Array, beta: Array, held: int | None = None) -> tup
     """The coefficients at which the penalised score is zero, but for one that is held where it starts."""
     free = np.array([i for i in range(len(beta)) if i != held])
     for _ in range(STEPS):
-        p, weight, _ = curve("logit", design @ beta)
+        p, weight = share_and_slope("logit", design @ beta)
         information = design.T @ (design * weight[:, None])
         inverse = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
         leverage = weight * np.einsum("ni,ij,nj->n", design, inverse, design)

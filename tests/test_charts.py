@@ -566,6 +566,26 @@ def test_what_draws_a_chart_has_measured_its_texts(monkeypatch: pytest.MonkeyPat
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("more", [None, "axes", "text"])
+def test_a_chart_gets_the_room_that_constrained_layout_gives(more: str | None) -> None:
+    """A chart is laid out at once to less than a hundredth of its size; figures with more in them as Matplotlib does."""
+    places = []
+    for engine in (None, "constrained"):
+        ax = charts.ladder(finding(LADDER))
+        if engine:
+            ax.figure.set_layout_engine(engine)
+        if more == "axes":
+            ax.twiny().set_xlabel("another")
+        if more == "text":
+            ax.figure.text(0.5, 0.5, "another")
+        svg(ax.figure)
+        ends = [title.get_window_extent().y0 / ax.figure.bbox.height for title in ax.figure.texts[:1]]
+        places.append([*ax.get_position().extents, *ends])
+    assert places[0] == pytest.approx(places[1], abs=0.005 if more is None else 1e-12)
+    assert places[0][0] > 0.2
+    pyplot.close("all")
+
+
 def test_a_label_that_an_axis_gets_later_stands_beside_its_ticks() -> None:
     """What is not asked of axes without a label, to draw them sooner, is asked again once they have one."""
     shown, fresh = (charts.ladder(finding(LADDER)) for _ in range(2))

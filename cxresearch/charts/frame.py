@@ -50,11 +50,18 @@ def from_the_largest(record: Mapping[str, Any] | None) -> tuple[bool, float]:
     return estimate is None, -(estimate or 0.0)
 
 
-def column_axes(low: float, high: float) -> Axes:
-    """Axes for columns or for points over time, with a light horizontal grid."""
+def new_axes(height: float) -> Axes:
+    """The axes of a new chart, as wide as all are and so many inches high."""
     from matplotlib import pyplot
 
-    _, ax = pyplot.subplots(figsize=(WIDTH, HEIGHT))
+    from cxresearch.charts.fitting import Fitted
+
+    return pyplot.subplots(figsize=(WIDTH, height), layout=Fitted())[1]
+
+
+def column_axes(low: float, high: float) -> Axes:
+    """Axes for columns or for points over time, with a light horizontal grid."""
+    ax = new_axes(HEIGHT)
     ax.set_xlim(low, high)
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0, labelcolor=COLOURS["quiet"], labelsize=SMALL_SIZE)
@@ -75,10 +82,8 @@ def name_above(ax: Axes, text: str) -> None:
 
 def placeholder(finding: Finding, kind: str) -> Axes:
     """A chart that says why there is nothing to draw."""
-    from matplotlib import pyplot
-
     with themed():
-        _, ax = pyplot.subplots(figsize=(WIDTH, 1.5))
+        ax = new_axes(1.5)
         ax.set_axis_off()
         text = wrapped(words.reason(finding), WIDTH - 0.8, TEXT_SIZE, lines=4)
         ax.text(0.5, 0.5, text, ha="center", va="center", color=COLOURS["quiet"], transform=ax.transAxes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cxresearch.charts import frame, words
-from cxresearch.charts.theme import COLOURS, SMALL_SIZE, WIDTH, themed
+from cxresearch.charts.theme import COLOURS, SMALL_SIZE, themed
 from cxresearch.finding import Finding
 from cxresearch.measures import MEASURES, number
 
@@ -30,9 +30,7 @@ def matrix(finding: Finding, down: str = "term", across: str = "outcome") -> Axe
     top = max(abs(r["estimate"]) for r in records) or 1.0
     decimals = MEASURES[records[0]["measure"]].decimals
     with themed():
-        from matplotlib import pyplot
-
-        _, ax = pyplot.subplots(figsize=(WIDTH, 0.9 + max(0.16 * len(rows), 0.3 * min(len(rows), 5))))
+        ax = frame.new_axes(0.9 + max(0.16 * len(rows), 0.3 * min(len(rows), 5)))
         grid = [[0.0] * len(columns) for _ in rows]
         for r in records:
             at, value = (columns.index(r[across]), rows.index(r[down])), r["estimate"]

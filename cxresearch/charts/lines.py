@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cxresearch.charts import frame
 from cxresearch.charts.lettering import wrapped
-from cxresearch.charts.theme import BOLD, COLOURS, TEXT_SIZE, WIDTH
+from cxresearch.charts.theme import BOLD, COLOURS, TEXT_SIZE
 from cxresearch.measures import MEASURES
 
 if TYPE_CHECKING:
@@ -45,13 +45,11 @@ class Mark(NamedTuple):
 
 def draw(lines: Sequence[Line], axis: str) -> Axes:
     """All lines from the top, on one scale; a line without a number keeps its place, with a dash and its reason."""
-    from matplotlib import pyplot
-
     shown = lines[:MOST_LINES]
     texts = [(wrapped(line.label, LABEL_INCHES, TEXT_SIZE, weight=_weight(line)), _note(line)) for line in shown]
     row = ROOMY if len(shown) <= FEW_LINES else CLOSE
     heights = [row + 0.165 * max(text.count("\n") for text in pair) for pair in texts]
-    _, ax = pyplot.subplots(figsize=(WIDTH, max(1.6, 0.9 + sum(heights))))
+    ax = frame.new_axes(max(1.6, 0.9 + sum(heights)))
     places = [sum(heights[:i]) + heights[i] / 2 for i in range(len(heights))]
     ax.set_ylim(sum(heights), 0)  # in inches, so that marks are as thick in a chart of 3 rows as in one of 30
     ax.set_yticks([])

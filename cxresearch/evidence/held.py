@@ -57,7 +57,8 @@ class Held:
 
     def there(self, name: str) -> NDArray[np.bool_]:
         """Which rows have a value of a column of any kind."""
-        return np.asarray(pc.is_valid(self._rows[name]))
+        column = self._rows[name]
+        return np.asarray(pc.is_valid(column)) if column.null_count else np.ones(self.n, dtype=bool)
 
     def known(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Which rows have all of some columns as numbers."""

@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 KINDS = {"linear": "Least squares", "logistic": "Logistic regression", "ordinal": "Proportional odds"}
 MOST_LEVELS = 15  # of an ordinal outcome; each costs a threshold
 RUNS_OFF = 20.0  # log odds for a standard deviation of a term: it is on its way to infinity
+CLEAR = 1e-12  # a direction that holds a larger part of the squares is none that rounding makes
 FAR = 1e-6  # of its size: what a column varies less is lost where products of rows are rounded
 
 
@@ -199,7 +200,7 @@ def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array |
     design, start = model.exog, None
     if kind == "ordinal":  # fitted on standardised terms, so units do not matter
         design = design / np.maximum(np.abs(design).max(0), np.finfo(float).tiny)
-    if np.linalg.matrix_rank(design) < design.shape[1] or _repeats(design):
+    if not _full(design) or _repeats(design):
         spread, far = np.ptp(design, axis=0), np.abs(design).max(0)
         if lost := [n for n, s, f in zip(model.exog_names, spread, far, strict=True) if 0 < s < FAR * f]:
             return f"{lost[0]} lies so far from zero that what varies of it is lost; take its mean from it", None
@@ -220,6 +221,12 @@ def _obstacle(model: Any, kind: str, clusters: int) -> tuple[str | None, Array |
             start[constant] = found.coefficients[0] / design[0, constant]
             start[~constant] = found.coefficients[1:]
     return "all rows are of one cluster, so no error can be told" if clusters < 2 else None, start
+
+
+def _full(design: Array) -> bool:
+    """Whether the columns have full rank; sums of products say so where it is beyond doubt, at a small part of the cost."""
+    sizes = np.linalg.eigvalsh(design.T @ design)
+    return bool(sizes[0] > CLEAR * sizes[-1] or np.linalg.matrix_rank(design) == design.shape[1])
 
 
 def _repeats(design: Array) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cxresearch.data.matching import Codes, Index, distinct
+from cxresearch.data.matching import Codes, Index
 from cxresearch.data.study import Study
 from cxresearch.evidence.held import Held
 
@@ -38,15 +38,17 @@ class Stays:
 
 @dataclass(frozen=True)
 class Clocks:
-    """Of some rows the customer and the month, 0 the first of the window (n,), and which are of a life: up to leaving.
+    """Rows by customer and month: of each its place, customer and month, 0 the first of the window (n,), and whether it is of a life, up to leaving.
 
-    Of each customer (C,) whether a clock runs, and what it is ahead of the month; of all, how many were seen and how
-    many of them came back after leaving.
+    Of each customer (C,) how many rows, whether a clock runs, and what it is ahead of the month; of all, how many were
+    seen and how many of them came back after leaving.
     """
 
+    order: Index
     own: Index
     month: Index
     life: NDArray[np.bool_]
+    rows: Index
     clocked: NDArray[np.bool_]
     shift: Array
     customers: int
@@ -69,43 +71,53 @@ def stayed(
     made = _CLOCKS.setdefault(panel, {})
     if (clock, drift) not in made:
         made[clock, drift] = _clocks(study, panel, clock, drift)
-    at, names, churned = made[clock, drift], panel.text("customer_id")[0], panel.number("churned")
+    at, names = made[clock, drift], panel.text("customer_id")[0]
+    churned = panel.number("churned")[at.order]
     row, anchor = _anchors(study, source, names, known, clock, at.clocked, at.shift, landmark)
-    at_risk = at.life & at.clocked[at.own] & np.isfinite(churned) & (at.month >= anchor[at.own])
-    at_risk &= at.month + at.shift[at.own] >= after
-    order = panel.numbered_keys[1]
-    here = order[at_risk[order]]
+    # month by month from what is known, and from the clock that was asked for
+    earliest = np.where(at.clocked, np.maximum(anchor, np.ceil(after - at.shift)), np.inf)
+    at_risk = at.life & np.isfinite(churned) & (at.month >= np.repeat(earliest, at.rows))
+    here = np.flatnonzero(at_risk)
     month, own = at.month[here], at.own[here]
     begin = np.flatnonzero(np.r_[True, (own[1:] != own[:-1]) | (month[1:] != month[:-1] + 1)][: len(here)])
     end, who = np.r_[begin[1:], len(here)][: len(begin)] - 1, own[begin]
-    taken = pa.array(row[who])
+    taken, places = pa.array(row[who]), at.order[here]
     columns = {name: source.column(name).take(taken) for name in known if name != "customer_id"}
     columns |= {
         "customer_id": pa.array(names, pa.string()).take(pa.array(who)),
         "entry": pa.array(month[begin] + at.shift[who]),
         "exit": pa.array(month[end] + at.shift[who] + 1),
         "left": pa.array(np.maximum.reduceat(churned[here], begin) if len(begin) else np.zeros(0)),
-        "cause": _last(panel.text(cause), here, begin) if cause else pa.nulls(len(begin), pa.string()),
-        "cluster": _first(panel.cluster, here, begin),
+        "cause": _last(panel.text(cause), places, begin) if cause else pa.nulls(len(begin), pa.string()),
+        "cluster": _first(panel.cluster, places, begin),
     }
     return Stays(pa.table(columns), at.customers, int(at.clocked.sum()), int((row != NEVER).sum()), at.back)
 
 
 def _clocks(study: Study, panel: Held, clock: str, drift: float) -> Clocks:
-    names, own = panel.text("customer_id")
-    month, churned = _months(study, panel), panel.number("churned")
-    there = panel.known([clock] if clock else [])
-    gone = _least(own[there & (churned == 1)], month[there & (churned == 1)], len(names), study.window)
-    back = int((_most(own[there], month[there], len(names)) > gone).sum())
-    life = there & (month <= gone[own])
-    since = (np.floor(panel.number(clock)) if clock else np.zeros(panel.n)) - month
-    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    np.minimum.at(low, own[life], since[life])
-    np.maximum.at(high, own[life], since[life])
-    with np.errstate(invalid="ignore"):
-        clocked = np.isfinite(low) & ((high - low <= drift) if clock else True)
-    shift = np.where(clocked, low if clock else -_least(own[life], month[life], len(names), 0), 0.0)
-    return Clocks(own, month, life, clocked, shift, distinct(own[there]), back)
+    order, own = panel.numbered_keys[1], panel.text("customer_id")[1]
+    rows = np.bincount(own)
+    begins = np.cumsum(rows) - rows
+    own, month, left = own[order], _months(study, panel)[order], panel.number("churned")[order] == 1
+    tenure = np.floor(panel.number(clock)[order]) if clock else np.zeros(panel.n)
+    there = np.isfinite(tenure)
+
+    def each(of: np.ufunc, chosen: NDArray[np.bool_], values: Array | Index, otherwise: float) -> Array:
+        """The least or greatest value of each customer among the rows that are chosen."""
+        found = np.where(chosen, values, otherwise)
+        return np.asarray(of.reduceat(found, begins) if len(found) else found)
+
+    gone = each(np.minimum, there & left, month, study.window)
+    back = int((each(np.maximum, there, month, NEVER) > gone).sum())
+    life = there & (month <= np.repeat(gone, rows))
+    low = each(np.minimum, life, tenure - month, np.inf)
+    clocked = np.isfinite(low)
+    if clock:
+        clocked &= each(np.maximum, life, tenure - month, -np.inf) - low <= drift
+    # without a tenure the clock starts with the first month that was seen
+    start = low if clock else -each(np.minimum, life, month, study.window)
+    seen = int((each(np.maximum, there, month, NEVER) > NEVER).sum())
+    return Clocks(order, own, month, life, rows, clocked, np.where(clocked, start, 0.0), seen, back)
 
 
 def _anchors(
@@ -113,13 +125,13 @@ def _anchors(
     landmark: float | None,
 ) -> tuple[Index, Index]:  # fmt: skip
     """For each customer the row of the first month in which all known terms are, with a landmark of the last up to it; and the month."""
-    there, own = source.text("customer_id")
-    if there is not names:  # other rows, so customers have other numbers
+    labels, own = source.text("customer_id")
+    if labels is not names:  # other rows, so customers have other numbers
         place = {name: i for i, name in enumerate(names)}
-        own = np.array([place.get(name, NEVER) for name in there], dtype=np.intp)[own]
-    whole = (own != NEVER) & np.logical_and.reduce(
-        [source.there(name) for name in known] or [source.known([clock] if clock else [])]
-    )
+        own = np.array([place.get(name, NEVER) for name in labels], dtype=np.intp)[own]
+    whole = own != NEVER
+    for there in [source.there(name) for name in known] or [source.known([clock] if clock else [])]:
+        whole &= there
     rows = np.flatnonzero(whole)
     rows = rows[clocked[own[rows]]]
     month = _months(study, source)
@@ -136,12 +148,6 @@ def _months(study: Study, table: Held) -> Index:
     """The month of each row, 0 the first of the window."""
     names, index = table.period
     return np.array([study.periods.index(name) for name in names], dtype=np.intp)[index]
-
-
-def _least(own: Index, values: Index, count: int, otherwise: int) -> Index:
-    found = np.full(count, np.iinfo(np.intp).max)
-    np.minimum.at(found, own, values)
-    return np.where(found == np.iinfo(np.intp).max, otherwise, found)
 
 
 def _most(own: Index, values: Index, count: int) -> Index:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, stats
+from scipy import stats
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.intp]
@@ -37,27 +37,38 @@ class Spells:
 
     def products(self, weight: Array, x: Array) -> tuple[Array, Array]:
         """Weighted sums of the products of columns (n, m) at each moment, both (E, m, m): over those at risk, over those who leave."""
-        (places, of, indptr), size, m = self._changes, len(self.moments), x.shape[1]
-        signed = np.concatenate([weight, -weight, weight[self.left]])[places]
-        changes = sparse.csr_array((signed, of, indptr), shape=(2 * size + 1, len(x)))
-        there, leaving = np.empty((2, size, m, m))
+        (of, groups, begins), size, m = self._changes, len(self.moments), x.shape[1]
+        columns, found = [x[of, a] for a in range(m)], np.zeros((3 * size, m, m))
         for a in range(m):
-            found = changes @ (x[:, a:] * x[:, a : a + 1])
-            # summed from the end, where few are left: no small difference of large sums
-            there[:, a, a:] = there[:, a:, a] = np.cumsum(found[size:0:-1], axis=0)[::-1]
-            leaving[:, a, a:] = leaving[:, a:, a] = found[size + 1 :]
-        return there, leaving
+            weighted = weight[of] * columns[a]
+            for b in range(a, m):
+                found[groups, a, b] = found[groups, b, a] = np.add.reduceat(weighted * columns[b], begins)
+        leaving, ending, beginning = np.split(found, 3)
+        # summed from the end, where few are left: no small difference of large sums
+        return np.cumsum((leaving + ending - beginning)[::-1], axis=0)[::-1], leaving
+
+    @cached_property
+    def leaving(self) -> tuple[Codes, Codes, Codes, Array]:
+        """Who leaves, each with its moment; how many leave at each moment (E,); and what part of these left before each.
+
+        The leavers of one moment leave one after the other, each with a part of the risk of all.
+        """
+        leavers = np.flatnonzero(self.left)
+        at = self.past[leavers] - 1
+        tied, order = np.bincount(at, minlength=len(self.moments)), np.argsort(at, kind="stable")
+        gone = np.empty(len(at))
+        gone[order] = np.arange(len(at)) - (np.cumsum(tied) - tied)[at[order]]
+        return leavers, at, tied, gone / tied[at]
 
     @cached_property
     def _changes(self) -> tuple[Codes, Codes, Codes]:
-        """Who ends and begins to be at risk with each moment, then who leaves at it: places among these, spells, where each row begins."""
-        size = len(self.moments)
-        row = np.concatenate([self.past, self.first, size + self.past[self.left]])
-        of, places = (
-            np.concatenate([*[np.arange(len(self.past))] * 2, np.flatnonzero(self.left)]),
-            np.argsort(row, kind="stable"),
-        )
-        return places, of[places], np.concatenate([[0], np.cumsum(np.bincount(row, minlength=2 * size + 1))])
+        """The spells in order of how the risk changes, and where each change begins: those who leave at a moment, are watched no longer after it, begin with it."""
+        size, ends, begins = len(self.moments), np.flatnonzero(self.past > 0), np.flatnonzero(self.first > 0)
+        kind = [np.where(self.left[ends], 0, size) + self.past[ends], 2 * size + self.first[begins]]
+        change = np.concatenate(kind) - 1
+        order = np.argsort(change, kind="stable")
+        groups, first = np.unique(change[order], return_index=True)
+        return np.concatenate([ends, begins])[order], groups, first
 
 
 def spells(entry: Array, exit_: Array, left: Array, strata: Codes) -> Spells:
@@ -88,15 +99,9 @@ def passed(at: Spells, x: Array, beta: Array, ties: str, each: bool = False) -> 
     n, k = x.shape
     eta = x @ beta
     weight = np.exp(eta - eta.max(initial=-np.inf)) if n else eta
-    j = at.past[at.left] - 1  # the moment at which each leaver leaves
-    size, own = len(at.moments), x[at.left]
-    tied = np.bincount(j, minlength=size)
-    order = np.argsort(j, kind="stable")
-    fraction = np.zeros(len(j))
-    if ties == "efron":  # the leavers of one moment leave one after the other, each with a part of the risk of all
-        fraction[order] = np.arange(len(j)) - (np.cumsum(tied) - tied)[j[order]]
-        fraction /= tied[j]
-
+    leavers, j, tied, fraction = at.leaving
+    size, own = len(at.moments), x[leavers]
+    fraction = fraction if ties == "efron" else np.zeros(len(j))
     there, leaving = at.products(weight, np.column_stack([np.ones(n), x]))
     total = there[j, 0, 0] - fraction * leaving[j, 0, 0]
     mean = (there[j, 0, 1:] - fraction[:, None] * leaving[j, 0, 1:]) / total[:, None]
@@ -111,16 +116,16 @@ def passed(at: Spells, x: Array, beta: Array, ties: str, each: bool = False) -> 
         return np.column_stack([np.bincount(j, weights=v, minlength=size) for v in values.T])
 
     score = by_moment(own - mean)
-    likelihood = float((eta[at.left] - eta.max(initial=-np.inf) - np.log(total)).sum())
+    likelihood = float((eta[leavers] - eta.max(initial=-np.inf) - np.log(total)).sum())
     if not each:
         return Passed(likelihood, score, information, None)
     # what a spell is expected to add at each moment, and, of those who leave then, the part that ties take off
     parts = np.column_stack([np.ones(len(j)), mean]) / total[:, None]
     summed = np.vstack([np.zeros(k + 1), by_moment(parts).cumsum(0)])
     met = summed[np.maximum(at.past, at.first)] - summed[at.first]
-    met[at.left] -= by_moment(parts * fraction[:, None])[j]
+    met[leavers] -= by_moment(parts * fraction[:, None])[j]
     residuals = -weight[:, None] * (x * met[:, :1] - met[:, 1:])
-    residuals[at.left] += own - (by_moment(mean) / np.maximum(tied, 1)[:, None])[j]
+    residuals[leavers] += own - (by_moment(mean) / np.maximum(tied, 1)[:, None])[j]
     return Passed(likelihood, score, information, residuals)
 
 
@@ -188,7 +193,7 @@ def score_test(fit: CoxFit, at: Spells, on: Array, terms: list[list[int]]) -> li
     One for each term (its columns) and one for all together, last. Source: Grambsch & Therneau (1994), with the
     information of each moment instead of its average: R's cox.zph since survival 3.0.
     """
-    left = np.bincount(at.past[at.left] - 1, minlength=len(at.moments))
+    left = at.leaving[2]
     g = on - np.average(on, weights=left)
     k = len(fit.coefficients)
     v = fit.last.information

@@ -193,6 +193,19 @@ def test_the_items_of_a_score_come_with_it(tmp_path: Path, monkeypatch: pytest.M
     assert {"trust1", "trust2", "trust3"} <= set(read[0])
 
 
+def test_who_compares_scores_gets_none_of_their_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Several scores that are asked for at once are read alone; the items of one stand ready where it is asked for later."""
+    scores = {"rater_emp": 5, "rater_res": 4, "rater_ass": 4}
+    items = {f"{name}_{i + 1}": 3.0 for name, count in scores.items() for i in range(count)}
+    study = study_of(tmp_path, panel=panel(), surveys=surveys().assign(**items))
+    read, answered = [], Source.answered
+    monkeypatch.setattr(Source, "answered", lambda *given, **only: read.append(given[1]) or answered(*given, **only))
+    study.frame(["empathy", "responsiveness", "assurance"])
+    assert len(read) == 1
+    assert not set(items) & set(read[0])
+    assert study.frame(["rater_emp_1"])["rater_emp_1"].notna().any()
+
+
 def test_what_most_questions_ask_comes_with_the_first_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Who left, the segment and what is held fixed are read together; other months than those of the window have what is asked."""
     study, read, selected = study_of(tmp_path, panel=panel().assign(handset_age_m=9)), [], Source.select

@@ -19,6 +19,8 @@ from cxresearch.data.memory import Fetched, Taken, fetched, matched
 from cxresearch.data.terms import BY_NAME, EVENT_KEYS, KEYS, USUAL
 from cxresearch.errors import UsageError
 
+FEW_SCORES = 2  # who asks for more at once compares them, and asks for none of their items
+
 
 @dataclass(eq=False)
 class Units:
@@ -101,11 +103,13 @@ class Units:
         types = ibis.schema({column: source.values[column].type() for column in every})
         if source.name in self.files and source.identified:
 
-            def fetch(names: list[str]) -> pa.Table:  # who asks for a score asks for its items next
-                asked = [*names, *usual]
+            def fetch(names: list[str]) -> pa.Table:
+                beside = [*usual]
                 usual.clear()
-                items = [item for name in asked for item in source.composites.get(name, ()) if item in types]
-                return rows([*dict.fromkeys([*asked, *items]), WHOSE]).to_pyarrow()
+                scores = [name for name in names if name in source.composites]
+                alone = scores if len(scores) <= FEW_SCORES else []  # who asks for one asks for its items next
+                beside += [item for name in (*alone, *beside) for item in source.composites.get(name, ())]
+                return rows([*dict.fromkeys([*names, *(name for name in beside if name in types)]), WHOSE]).to_pyarrow()
 
             return Fetched(types, fetch, self.files[source.name])
         return Fetched(types, lambda _: rows(every).to_pyarrow())

@@ -60,15 +60,19 @@ class Held:
         column = self._rows[name]
         return np.asarray(pc.is_valid(column)) if column.null_count else np.ones(self.n, dtype=bool)
 
+    def whole(self, name: str) -> bool:
+        """Whether all rows have a column as a number."""
+        if name not in self._there:
+            there = np.isfinite(self.number(name))
+            self._there[name] = None if there.all() else there
+        return self._there[name] is None
+
     def known(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Which rows have all of some columns as numbers."""
         keep = np.ones(self.n, dtype=bool)
         for name in names:
-            if name not in self._there:
-                there = np.isfinite(self.number(name))
-                self._there[name] = None if there.all() else there
-            if (known := self._there[name]) is not None:
-                keep &= known
+            if not self.whole(name):
+                keep &= self._there[name]
         return keep
 
     def text(self, name: str) -> Codes:
@@ -110,6 +114,11 @@ class Held:
         if self.two_way:
             block = block * len(self.period[0]) + self.period[1]
         return in_order(block)
+
+    @cached_property
+    def parts_by_block(self) -> tuple[Codes, Index]:
+        """The block and the cluster of each row in that order."""
+        return among(self.block, self.by_block), self.cluster[1][self.by_block]
 
     @property
     def numbered_keys(self) -> tuple[Index, Index]:

@@ -222,7 +222,10 @@ class Summary:
         held = hold(self.study, self.table, self.columns)
         if held is not None:
             known = held.known([self.outcome] if self.outcome else [])
-            return int(known.sum()), {name: int((known & held.known([name])).sum()) for name in self.columns}
+            rows = int(np.count_nonzero(known))
+            gaps = [name for name in self.columns if not held.whole(name)]
+            fewer = {name: int(np.count_nonzero(known & held.known([name]))) for name in gaps}
+            return rows, dict.fromkeys(self.columns, rows) | fewer
         told = self._told() if first is None else self._told().limit(first)
         counts = told.aggregate(rows=told.count(), **{f"k{i}": told[c].count() for i, c in enumerate(self.columns)})
         got = counts.to_pyarrow().to_pylist()[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +63,7 @@ def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
     names = list(dict.fromkeys(columns))
     small = hold(study, table, names)
     if small is not None:
-        return _rows_of(small, names, np.flatnonzero(small.known(names)))
+        return _rows_of(small, names, small.known(names))
     table = narrowed(study, table, names)
     complete = table.filter(*(table[c].notnull() for c in names))
     counted = complete.aggregate(complete=complete.count()).mutate(asked=table.count().as_scalar())
@@ -84,7 +85,7 @@ def rows(study: Study, table: Asked, columns: Sequence[str]) -> Rows:
 def rows_among(table: Held, columns: Sequence[str], chosen: NDArray[np.bool_]) -> Rows:
     """The complete rows of columns among some of the rows (n,) of a table that is held."""
     names = list(dict.fromkeys(columns))
-    return _rows_of(table, names, np.flatnonzero(table.known(names) & chosen))
+    return _rows_of(table, names, table.known(names) & chosen)
 
 
 def rows_by_block(table: Held, columns: Sequence[str]) -> Rows:
@@ -93,10 +94,16 @@ def rows_by_block(table: Held, columns: Sequence[str]) -> Rows:
     return _rows_of(table, names, table.by_block[table.known(names)[table.by_block]])
 
 
-def _rows_of(table: Held, names: list[str], at: NDArray[np.intp]) -> Rows:
-    values = np.empty((len(names), len(at)))  # column by column, as sums over rows read it
+def _rows_of(table: Held, names: list[str], chosen: NDArray[Any]) -> Rows:
+    """Some rows of a table that is held: a mask, or their numbers."""
+    every = chosen.dtype == bool and bool(chosen.all())
+    at: Any = slice(None) if every else np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+    values = np.empty((len(names), table.n if every else len(at)))  # column by column, as sums over rows read it
     for name, own in zip(names, values, strict=True):
-        np.take(table.number(name), at, out=own, mode="clip")  # unlike "raise", without a copy
+        if every:
+            own[:] = table.number(name)
+        else:
+            np.take(table.number(name), at, out=own, mode="clip")  # unlike "raise", without a copy
     period = among(table.period, at) if table.two_way else ((), None)
     parts = members(*among(table.block, at), *period)
     return Rows(tuple(names), values.T, parts, among(table.cluster, at)[1], table.n, False)

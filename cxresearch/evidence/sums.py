@@ -240,12 +240,14 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
     keep = held.known(names)
     if fixed:
         keep &= held.text(fixed)[1] >= 0
-    rows = held.by_block if keep.all() else held.by_block[keep[held.by_block]]
+    whole = bool(keep.all())
+    rows = held.by_block if whole else held.by_block[keep[held.by_block]]
     if fixed:
         rows = rows[in_order(held.text(fixed)[1][rows])]
-    cluster = held.cluster[1][rows]
+    as_they_lie = whole and not fixed  # then many questions share what is known of each row
+    cluster = held.parts_by_block[1] if as_they_lie else held.cluster[1][rows]
     columns = [held.number(name) for name in names]
-    standards = [_standards(column if keep.all() else column[keep]) for column in columns]
+    standards = [_standards(column if whole else column[keep]) for column in columns]
     shift, scale = (np.array([found[i] for found in standards]) for i in (0, 1))
     room = np.ones((len(names) + 1, 0))
 
@@ -273,7 +275,7 @@ def sums_in_memory(held: Held, names: list[str], within: Sequence[str], fixed: s
         if held.two_way and "period" not in within:
             anew = np.sqrt(size[cell] / np.maximum(size[cell] - 1.0, 1.0))[telling]
     alone: Codes = ([""], np.zeros(len(rows), dtype=np.intp))
-    blocks, b = among(held.block, rows)
+    blocks, b = held.parts_by_block[0] if as_they_lie and not within else among(held.block, rows)
     levels, g = among(held.text(fixed), rows) if fixed else alone
     periods, t = among(held.period, rows) if held.two_way else alone
     shape = (len(levels) or 1, len(blocks), len(periods) or 1)
